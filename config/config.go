@@ -1,0 +1,239 @@
+// Package config is checkpoint.yml: its schema, defaults and checks. A mistake is reported with file, line, key and how to
+// mend it, on one line.
+package config
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/checkpoint-exporter/checkpoint_exporter/network"
+)
+
+// maxFileBytes bounds a configuration file; a thousand nodes need a tenth of it.
+const maxFileBytes = 4 << 20
+
+// Config is one checkpoint.yml with defaults filled in. Each program uses its part.
+type Config struct {
+	// Network is what the nodes and providers should be on.
+	Network Network `yaml:"network"`
+	// Providers are the checkpoint providers in order of preference; left out, the network's public ones.
+	Providers []Provider `yaml:"providers"`
+	Probe     Probe      `yaml:"probe"`
+	// Quorum is how many providers must serve the same block root before it counts as agreed.
+	Quorum int `yaml:"quorum"`
+	// Nodes are the nodes to follow; left out, one on the local default ports.
+	Nodes       []Node      `yaml:"nodes"`
+	Remediation Remediation `yaml:"remediation"`
+
+	source source
+}
+
+// Provider is a checkpoint provider: a name for labels and the base URL a client is given.
+type Provider struct {
+	Name string `yaml:"name"`
+	URL  string `yaml:"url"`
+}
+
+// Probe says how often and how patiently providers and nodes are asked.
+type Probe struct {
+	// Interval is the time between two probes of a provider by its small JSON routes.
+	Interval Duration `yaml:"interval"`
+	// Timeout bounds one probe of a provider, and one look at a node.
+	Timeout Duration `yaml:"timeout"`
+	// NodeInterval is the time between two looks at a node.
+	NodeInterval Duration `yaml:"node_interval"`
+	// StateHeaderInterval is the time between two reads of the first bytes of a provider's finalized state.
+	StateHeaderInterval Duration `yaml:"state_header_interval"`
+	// VerifyInterval is the time between two proofs of a provider's whole state.
+	VerifyInterval Duration `yaml:"verify_interval"`
+	// MaxLagEpochs is how many epochs a provider's finalized checkpoint may lag the clock.
+	MaxLagEpochs uint64 `yaml:"max_lag_epochs"`
+}
+
+// Node is one consensus client and its execution client.
+type Node struct {
+	Name      string    `yaml:"name"`
+	Consensus Consensus `yaml:"consensus"`
+	Execution Execution `yaml:"execution"`
+	// StallAfter is how long a head may stand still, away from the clock, before the node counts as stalled.
+	StallAfter Duration `yaml:"stall_after"`
+	// Restart and RestartExecution say how to restart each client; nil means that we may not.
+	Restart          *Restart `yaml:"restart"`
+	RestartExecution *Restart `yaml:"restart_execution"`
+	// Source is where the client's checkpoint URL is configured; nil means that we do not touch it.
+	Source *Source `yaml:"source"`
+	// DataDir is the consensus client's data directory; empty when not told.
+	DataDir string `yaml:"data_dir"`
+}
+
+// Consensus is how to reach a consensus client.
+type Consensus struct {
+	// URL is the base of its Beacon API.
+	URL string `yaml:"url"`
+	// MetricsURL is its own Prometheus endpoint, for figures that only stand there; empty for none.
+	MetricsURL string `yaml:"metrics_url"`
+}
+
+// Execution is how to reach an execution client.
+type Execution struct {
+	// URL is its JSON-RPC endpoint; empty when there is none to ask.
+	URL string `yaml:"url"`
+}
+
+// Restart is one way to restart a client: exactly one field is set.
+type Restart struct {
+	// Systemd is a unit name that ends in .service.
+	Systemd string `yaml:"systemd"`
+	// Command is an absolute path and its arguments, run without a shell.
+	Command []string `yaml:"command"`
+}
+
+// Source is where a client's checkpoint URL is configured: exactly one field is set.
+type Source struct {
+	YAML *YAMLSource `yaml:"yaml"`
+}
+
+// YAMLSource is a value in a YAML file, such as an Ansible inventory.
+type YAMLSource struct {
+	// File is an absolute path.
+	File string `yaml:"file"`
+	// Key is the mapping key that holds the URL. Of several hosts in the file the one named Host counts.
+	Key string `yaml:"key"`
+	// Host is the inventory host; empty means the node's name.
+	Host string `yaml:"host"`
+	// Path is the exact dotted path of the value, instead of Key and Host.
+	Path string `yaml:"path"`
+}
+
+// Load reads a file, fills in defaults and checks it. Errors are *Error where the file is at fault.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &Error{File: path, Problem: unwrapPath(err), Mend: "create it, or start without --config.file to use the defaults"}
+	}
+	defer f.Close()
+	b, err := readAtMost(f, maxFileBytes)
+	if err != nil {
+		return nil, &Error{File: path, Problem: unwrapPath(err), Mend: "make it a readable file of at most 4 MiB"}
+	}
+	return Parse(path, b)
+}
+
+// Parse is Load for bytes already read; path is used in messages only.
+func Parse(path string, b []byte) (*Config, error) {
+	c := defaults()
+	c.source.file = path
+	if err := yaml.Unmarshal(b, &c.source.doc); err != nil {
+		return nil, c.source.syntaxError(err)
+	}
+	if len(c.source.doc.Content) > 0 && !isNull(c.source.doc.Content[0]) {
+		root := c.source.doc.Content[0]
+		if err := c.source.checkKeys(root); err != nil {
+			return nil, err
+		}
+		if err := root.Decode(c); err != nil {
+			return nil, c.source.typeError(err)
+		}
+	}
+	c.fill()
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Default is the configuration of an empty file: network ephemery, its public providers, one local node, remediation that
+// only observes.
+func Default() *Config {
+	c := defaults()
+	c.fill()
+	return c
+}
+
+func defaults() *Config {
+	return &Config{
+		Network: Network{Name: "ephemery"},
+		Probe: Probe{
+			Interval: Duration(time.Minute), Timeout: Duration(10 * time.Second), NodeInterval: Duration(10 * time.Second),
+			StateHeaderInterval: Duration(15 * time.Minute), VerifyInterval: Duration(24 * time.Hour), MaxLagEpochs: 4,
+		},
+		Quorum:      2,
+		Remediation: defaultRemediation(),
+	}
+}
+
+// fill sets what depends on other values: lists that were left out are nil, lists that are empty on purpose are not.
+func (c *Config) fill() {
+	if c.Providers == nil {
+		for _, p := range network.PublicProviders(c.Network.Name) {
+			c.Providers = append(c.Providers, Provider(p))
+		}
+	}
+	if c.Nodes == nil {
+		c.Nodes = []Node{{
+			Name: "node-1", StallAfter: Duration(defaultStallAfter),
+			Consensus: Consensus{URL: "http://127.0.0.1:5052"}, Execution: Execution{URL: "http://127.0.0.1:8545"},
+		}}
+	}
+	c.Remediation.fill()
+}
+
+const defaultStallAfter = 10 * time.Minute
+
+// UnmarshalYAML fills a node's defaults before its own values.
+func (n *Node) UnmarshalYAML(v *yaml.Node) error {
+	type plain Node
+	p := plain{StallAfter: Duration(defaultStallAfter)}
+	if err := v.Decode(&p); err != nil {
+		return err
+	}
+	*n = Node(p)
+	return nil
+}
+
+// Node finds a node by its configured name.
+func (c *Config) Node(name string) (Node, bool) {
+	for _, n := range c.Nodes {
+		if n.Name == name {
+			return n, true
+		}
+	}
+	return Node{}, false
+}
+
+// ProviderOf finds the provider that a client's configured URL belongs to. A trailing slash makes no difference.
+func (c *Config) ProviderOf(url string) (Provider, bool) {
+	want := strings.TrimRight(url, "/")
+	for _, p := range c.Providers {
+		if strings.TrimRight(p.URL, "/") == want {
+			return p, true
+		}
+	}
+	return Provider{}, false
+}
+
+// Duration is a time.Duration written as in Prometheus' files: 90s, 15m, 1h30m, 28d.
+type Duration time.Duration
+
+// Std is the duration as the standard library has it.
+func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+// String is the duration in Go's notation.
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// UnmarshalYAML reads a duration and refuses what is negative or below one second.
+func (d *Duration) UnmarshalYAML(v *yaml.Node) error {
+	parsed, err := parseDuration(v.Value)
+	if err != nil || v.Kind != yaml.ScalarNode {
+		return &valueError{line: v.Line, problem: fmt.Sprintf("%q is not a duration", clip(v.Value)), mend: "write it like 90s, 15m, 1h30m or 28d"}
+	}
+	if parsed < time.Second && parsed != 0 {
+		return &valueError{line: v.Line, problem: fmt.Sprintf("%s is shorter than a second", parsed), mend: "write 1s or more"}
+	}
+	*d = Duration(parsed)
+	return nil
+}

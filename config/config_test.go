@@ -1,0 +1,186 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// designExample is the file that the design shows, with one node.
+const designExample = `
+network: ephemery
+providers:
+  - {name: ethpandaops, url: "https://checkpoint-sync.ephemery.ethpandaops.io"}
+  - {name: ethstaker,   url: "https://ephemery.beaconstate.ethstaker.cc"}
+probe: {interval: 60s, timeout: 10s, state_header_interval: 15m, verify_interval: 24h, max_lag_epochs: 4}
+quorum: 2
+nodes:
+  - name: node-1
+    consensus: {url: "http://127.0.0.1:5052", metrics_url: "http://127.0.0.1:5054/metrics"}
+    execution: {url: "http://127.0.0.1:8545"}
+    stall_after: 10m
+    restart: {systemd: lighthouse.service}
+    restart_execution: {systemd: geth.service}
+    source: {yaml: {file: /opt/ephemery/inventory.yaml, key: checkpoint_sync_url}}
+    data_dir: /var/lib/lighthouse
+remediation:
+  mode: act
+  journal: /var/lib/checkpoint/journal.jsonl
+  alertmanagers: ["http://127.0.0.1:9093"]
+  webhook: {bearer_token_file: /etc/checkpoint/token}
+  guards:
+    pause_file: /run/checkpoint/pause
+    cooldown: 15m
+    budget: {actions: 4, per: 6h, resyncs: 1}
+    concurrent_nodes: 1
+    max_share: 0.3
+    quorum: 2
+    quiet: {before_reset: 10m, after_genesis: 150m}
+`
+
+func TestParseDesignExample(t *testing.T) {
+	c, err := Parse("checkpoint.yml", []byte(designExample))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, ok := c.Node("node-1")
+	if !ok || n.Restart.Systemd != "lighthouse.service" || n.Source.YAML.Key != "checkpoint_sync_url" || n.StallAfter.Std() != 10*time.Minute {
+		t.Errorf("node: %+v", n)
+	}
+	if p, ok := c.ProviderOf("https://ephemery.beaconstate.ethstaker.cc/"); !ok || p.Name != "ethstaker" {
+		t.Errorf("provider of a URL: %+v", p)
+	}
+	if c.Remediation.Mode != Act || c.Probe.NodeInterval.Std() != 10*time.Second {
+		t.Errorf("remediation %+v, probe %+v", c.Remediation, c.Probe)
+	}
+	if diff := cmp.Diff(DefaultPlaybooks(), c.Remediation.Playbooks); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	empty, err := Parse("checkpoint.yml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]*Config{"no file": Default(), "empty file": empty} {
+		if len(c.Providers) != 4 || len(c.Nodes) != 1 || c.Remediation.Mode != Observe || c.NetworkSpec().Iterations == nil {
+			t.Errorf("%s: %+v", name, c)
+		}
+		if err := c.check(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c, err := Parse("f", []byte("providers: []\nnodes: []\nremediation: {alertmanagers: []}\n"))
+	if err != nil || len(c.Providers)+len(c.Nodes)+len(c.Remediation.Alertmanagers) != 0 {
+		t.Errorf("an empty list means none: %+v %v", c, err)
+	}
+}
+
+func TestNetworks(t *testing.T) {
+	now := time.Unix(1795338007+50, 0)
+	for _, tc := range []struct {
+		name, yaml string
+		check      func(*Config) bool
+	}{
+		{"preset", "network: hoodi", func(c *Config) bool { return c.NetworkSpec().DepositChainID == 560048 && len(c.Providers) == 2 }},
+		{"devnet", "network: {name: devnet, genesis_time: 1795338007, seconds_per_slot: 2, slots_per_epoch: 8, deposit_chain_id: 1337, min_genesis_active_validators: 8}\nproviders: []",
+			func(c *Config) bool {
+				ch := c.NetworkSpec().ChainAt(now)
+				return ch.Slot(now) == 25 && ch.Epoch(now) == 3 && ch.WeakSubjectivityEpochs == 256
+			}},
+		{"most left out", "network: {name: devnet}\nproviders: []", func(c *Config) bool { return !c.NetworkSpec().ChainAt(now).HasClock() }},
+		{"ephemery with another interval", "network: {name: ephemery, iterations: {interval: 14d}}", func(c *Config) bool {
+			i := c.NetworkSpec().Iterations
+			return i.Interval == 14*24*time.Hour && i.Anchor == 135 && len(c.Providers) == 4
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := Parse("f", []byte(tc.yaml))
+			if err != nil || !tc.check(c) {
+				t.Errorf("%v: %+v", err, c)
+			}
+		})
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	for _, tc := range []struct{ name, yaml, want string }{
+		{"unknown key", "network: ephemery\nquorom: 2\n", "f.yml:2: quorom: unknown key; did you mean quorum?"},
+		{"unknown nested key", "nodes:\n  - name: a\n    consensus:\n      ur: http://x\n", "f.yml:4: nodes[0].consensus.ur: unknown key; did you mean url?"},
+		{"unknown key in a network mapping", "network: {nam: x}", "f.yml:1: network.nam: unknown key; did you mean name?"},
+		{"unknown key in a step", "remediation:\n  playbooks:\n    node_stalled:\n      - reboot: now\n", "f.yml:4: remediation.playbooks.node_stalled[0].reboot: unknown key; write one of failover, restart, verify"},
+		{"bad URL", "providers:\n  - {name: a, url: example.org}\n", `f.yml:2: providers[0].url: "example.org" does not begin with http:// or https://; write it like http://127.0.0.1:5052`},
+		{"password in a URL", "providers:\n  - {name: a, url: 'https://u:secret@h'}\n", "f.yml:2: providers[0].url: a URL with a user or password in it; take them out: URLs are shown in metrics and logs"},
+		{"duplicate provider", "providers:\n  - {name: a, url: http://x}\n  - {name: a, url: http://y}\n", `f.yml:3: providers[1].name: the name "a" is taken; give each one its own name`},
+		{"duplicate key", "quorum: 2\nquorum: 3\n", `f.yml:2: quorum: mapping key "quorum" already defined at line 1; keep only one of them`},
+		{"negative duration", "probe:\n  interval: -5s\n", `f.yml:2: probe.interval: "-5s" is not a duration; write it like 90s, 15m, 1h30m or 28d`},
+		{"too short a duration", "probe: {interval: 5ms}\n", "f.yml:1: probe.interval: 5ms is shorter than a second; write 1s or more"},
+		{"zero duration", "probe:\n  timeout: 0s\n", "f.yml:2: probe.timeout: zero; write 1s or more"},
+		{"wrong type", "quorum: many\n", "f.yml:1: quorum: text (many) where a number belongs; write a number"},
+		{"list expected", "providers: 5\n", "f.yml:1: providers: a number (5) where a list belongs; write a list"},
+		{"not YAML", "a: [\n", "f.yml:1: did not find expected node content; write it as YAML"},
+		{"unknown network", "network: holesky\n", `f.yml:1: network: "holesky" is not a network that is known by name; write one of ephemery, hoodi, mainnet, sepolia, or a mapping with name, genesis_time, seconds_per_slot, …`},
+		{"missing playbook", "remediation:\n  playbooks:\n    node_stalled: []\n    no_peers: []\n    source_unusable: []\n    backfill_stalled: []\n", "f.yml:3: remediation.playbooks: no playbook \"execution_offline\", which the shipped rules name; add it, or `execution_offline: []` to do nothing"},
+		{"step without check", "remediation:\n  playbooks: {node_stalled: [{restart: consensus}], no_peers: [], source_unusable: [], backfill_stalled: [], execution_offline: []}\n", "f.yml:2: remediation.playbooks.node_stalled[0].verify: a step is verified by exactly one check; write one of progress, phase, source, execution, peers"},
+		{"relative command", "nodes:\n  - name: a\n    consensus: {url: http://x}\n    restart: {command: [reboot]}\n", `f.yml:4: nodes[0].restart.command: "reboot" is not an absolute path; write the program's whole path; there is no shell and no PATH`},
+		{"a path for a unit", "nodes:\n  - name: a\n    consensus: {url: http://x}\n    restart: {systemd: ../x.service}\n", `f.yml:4: nodes[0].restart.systemd: "../x.service" is not a service unit; write its whole name, such as lighthouse.service`},
+		{"mode", "remediation: {mode: on}\n", `f.yml:1: remediation.mode: "on" is not a mode; write observe or act`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := Parse("f.yml", []byte(tc.yaml))
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if err.Error() != tc.want {
+				t.Errorf("got  %s\nwant %s", err, tc.want)
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Error("more than one line")
+			}
+			var located *Error
+			if !errors.As(err, &located) || located.Mend == "" || strings.Contains(err.Error(), "secret") {
+				t.Errorf("not a located error that hides secrets: %#v", err)
+			}
+		})
+	}
+}
+
+func TestUnreadableFile(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{filepath.Join(dir, "none.yml"), dir} {
+		if _, err := Load(path); err == nil || !strings.HasPrefix(err.Error(), path+": ") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	big := filepath.Join(dir, "big.yml")
+	if err := os.WriteFile(big, make([]byte, maxFileBytes+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(big); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Error(err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(designExample))
+	f.Add([]byte("network: {name: x}\nnodes: [{name: a, consensus: {url: http://x}, source: {yaml: {file: /f, key: k}}}]"))
+	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("probe: &p {interval: 5s}\nquorum: *p"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := Parse("f", b)
+		if err != nil {
+			var located *Error
+			if !errors.As(err, &located) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("not one located line: %q", err)
+			}
+			return
+		}
+		c.NetworkSpec().ChainAt(time.Unix(1795338007, 0))
+	})
+}
