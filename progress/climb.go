@@ -11,7 +11,7 @@ type climb struct {
 	// known tells that a head was ever seen, told that one was since the node last came up.
 	known, told bool
 	head        uint64
-	// bar is the height above which a head is progress, and idle the answering time since it was last passed.
+	// bar is the height above which a head is progress, and idle the answering time since it was passed.
 	bar  uint64
 	idle time.Duration
 	// fallen tells that the bar was lowered by a fall, fallenFrom its height before and sinceFall the time since. Until the
@@ -19,59 +19,49 @@ type climb struct {
 	fallen     bool
 	fallenFrom uint64
 	sinceFall  time.Duration
-	// base is where this sync began, as far as it was seen, and behind whether the node was behind at the latest look.
-	base   uint64
-	behind bool
-	pace   pace
+	// base is where this sync began, as far as it was seen; behind and far tell whether the node was behind at the latest
+	// look, by more than the head's tolerance and by more than an epoch.
+	base        uint64
+	behind, far bool
+	pace        pace
 }
 
 // defaultEpoch is SLOTS_PER_EPOCH of the mainnet preset, for a chain that does not tell its own.
 const defaultEpoch = 32
 
-// pass lets time go by.
-func (c *climb) pass(d time.Duration) {
-	if !c.known {
-		return
-	}
-	c.idle += d
-	c.sinceFall += d
-}
-
 // observe takes the head told at time at.
 func (c *climb) observe(at time.Time, head uint64, chain network.Chain, o Options) {
-	behind := chain.Distance(head, at) > o.SyncedWithin
-	// Following the head and catching up with it are different paces, and their samples do not mix.
-	if c.known && behind != c.behind {
-		c.pace.reset()
-		if behind {
-			c.base = c.head
-		}
-	}
 	epoch := chain.SlotsPerEpoch
 	if epoch == 0 {
 		epoch = defaultEpoch
 	}
+	distance := chain.Distance(head, at)
+	behind, far := distance > o.SyncedWithin, distance > epoch
+	fell := c.known && head < c.head && c.head-head > epoch
+	switch {
+	case !c.known, fell:
+		c.base = min(head, head+distance-min(head+distance, epoch))
+	case far && !c.far:
+		c.base = c.head
+	}
+	// Following the head and catching up with it are different paces, as are those before and after a fall or a stall; their
+	// samples do not mix.
+	if fell || behind != c.behind || head > c.bar && c.idle >= o.StallAfter {
+		c.pace.reset()
+	}
 	switch {
 	case !c.known:
-		c.known, c.bar, c.base = true, head, head
+		c.bar, c.idle = head, 0
 	case head > c.bar:
-		// What a stall leaves behind says nothing of the speed after it.
-		if c.idle >= o.StallAfter {
-			c.pace.reset()
-		}
 		c.bar, c.idle = head, 0
 		if head > c.fallenFrom || c.sinceFall >= o.StallAfter {
 			c.fallen = false
 		}
-	case head < c.bar && c.bar-head > epoch && !c.fallen:
+	case c.bar-head > epoch && !c.fallen:
 		c.fallen, c.fallenFrom, c.sinceFall = true, c.bar, 0
 		c.bar = head
 	}
-	if head < c.head && c.head-head > epoch {
-		c.base = head
-		c.pace.reset()
-	}
-	c.told, c.head, c.behind = true, head, behind
+	c.known, c.told, c.head, c.behind, c.far = true, true, head, behind, far
 	c.pace.observe(at, head)
 }
 

@@ -47,10 +47,11 @@ type Follower struct {
 	last     Sample
 	looked   bool
 	lastSeen time.Time
-	// refusedFor is for how long in a row connections have been refused.
-	refusedFor time.Duration
-	climb      climb
-	backfill   backfill
+	// waiting is for how long in a row the node has looked like one that bootstraps.
+	waiting  time.Duration
+	chain    chainKey
+	climb    climb
+	backfill backfill
 }
 
 // New returns a Follower that has seen nothing yet.
@@ -60,34 +61,46 @@ func New(o Options) *Follower { return &Follower{opts: o.withDefaults()} }
 // was set back, and counts as taken at the same moment.
 func (f *Follower) Observe(s Sample) {
 	elapsed, back := f.elapsed(s.At), f.looked && s.At.Before(f.last.At)
+	waited := f.looked && f.bootstrapping()
+	if f.looked && f.last.Reachable {
+		f.climb.idle += elapsed
+		f.climb.sinceFall += elapsed
+	}
 	// A process that starts anew has a pace of its own, and a clock that was set back leaves none to measure.
 	if back || s.Refused && !s.Reachable {
 		f.climb.pace.reset()
 		f.backfill.pace.reset()
 	}
-	if !sameChain(s, f.last) {
-		f.climb, f.backfill = climb{}, backfill{}
-	}
-	switch {
-	case s.Reachable || !s.Refused:
-		f.refusedFor = 0
-	case f.last.Refused && !f.last.Reachable:
-		f.refusedFor += elapsed
-	}
-	if !s.Reachable {
-		f.climb.told = false
-	}
-	if f.looked && f.last.Reachable {
-		f.climb.pass(elapsed)
-	}
 	if s.Reachable {
 		f.lastSeen = s.At
+		if key := chainOf(s); key != f.chain {
+			f.chain, f.climb, f.backfill = key, climb{}, backfill{}
+		}
 		if s.HeadSlot != nil && s.Identity == network.Same {
 			f.climb.observe(s.At, *s.HeadSlot, s.Chain, f.opts)
 		}
 		f.backfill.observe(s)
+	} else {
+		f.climb.told = false
 	}
 	f.last, f.looked = s, true
+	switch {
+	case !f.bootstrapping():
+		f.waiting = 0
+	case waited:
+		f.waiting += elapsed
+	}
+}
+
+// chainKey tells chains apart whose heads cannot be compared.
+type chainKey struct {
+	identity       network.Identity
+	genesis        int64
+	secondsPerSlot uint64
+}
+
+func chainOf(s Sample) chainKey {
+	return chainKey{s.Identity, s.Chain.GenesisTime.Unix(), s.Chain.SecondsPerSlot}
 }
 
 // elapsed is the time from the latest sample to t that may be held against the node: never negative, and no more than
@@ -97,12 +110,6 @@ func (f *Follower) elapsed(t time.Time) time.Duration {
 		return 0
 	}
 	return min(max(t.Sub(f.last.At), 0), f.opts.StaleAfter)
-}
-
-// sameChain tells whether two samples speak of one chain, so that their heads can be compared.
-func sameChain(a, b Sample) bool {
-	return a.Identity == b.Identity && a.Chain.GenesisTime.Equal(b.Chain.GenesisTime) &&
-		a.Chain.SecondsPerSlot == b.Chain.SecondsPerSlot
 }
 
 // Status is what is known of the node at time now, which is at or after the latest sample.
@@ -122,9 +129,7 @@ func (f *Follower) Status(now time.Time) Status {
 	case s.Stale:
 		return s
 	case !f.last.Reachable:
-		if f.last.Refused && f.refusedFor+f.elapsed(now) < f.patience() {
-			s.Phase = Bootstrapping
-		}
+		s.Phase = f.awaited(now)
 		return s
 	case f.last.Identity == network.Other:
 		s.Phase = WrongNetwork
@@ -132,21 +137,35 @@ func (f *Follower) Status(now time.Time) Status {
 	case f.last.Identity == network.Earlier:
 		s.Phase = OldIteration
 		return s
-	case f.last.Identity == network.Next, !f.climb.told,
-		!f.last.Chain.GenesisTime.IsZero() && now.Before(f.last.Chain.GenesisTime):
+	case f.last.Identity == network.Next, now.Before(f.last.Chain.GenesisTime):
 		s.Phase = Bootstrapping
+		return s
+	case !f.climb.told:
+		s.Phase = f.awaited(now)
 		return s
 	}
 	f.follow(now, &s)
 	return s
 }
 
-// patience is for how long refused connections mean that the node bootstraps.
-func (f *Follower) patience() time.Duration {
-	if f.lastSeen.IsZero() {
-		return f.opts.BootstrapFor
+// bootstrapping tells whether the latest sample is one of a node that may be bootstrapping.
+func (f *Follower) bootstrapping() bool {
+	if !f.last.Reachable {
+		return f.last.Refused
 	}
-	return f.opts.RestartFor
+	return !f.climb.told
+}
+
+// awaited is the phase of a node that has no head to follow: bootstrapping for as long as that may take.
+func (f *Follower) awaited(now time.Time) Phase {
+	patience := f.opts.BootstrapFor
+	if !f.last.Reachable && !f.lastSeen.IsZero() {
+		patience = f.opts.RestartFor
+	}
+	if f.bootstrapping() && f.waiting+f.elapsed(now) < patience {
+		return Bootstrapping
+	}
+	return Unreachable
 }
 
 // follow fills in the status of a node that answers, on the right chain, and has told its head.

@@ -44,9 +44,9 @@ type Phase string
 const (
 	// Unreachable: the API did not answer, or nobody has looked for Options.StaleAfter.
 	Unreachable Phase = "unreachable"
-	// Bootstrapping: the API refuses connections and has done so for less than Options.BootstrapFor (never seen up) or
-	// Options.RestartFor (seen up before); or it answers but has told no head since it came up; or its chain's genesis is
-	// still to come.
+	// Bootstrapping: connections have been refused for less than Options.BootstrapFor (never seen up) or Options.RestartFor
+	// (seen up before); or the API answers but, for less than Options.BootstrapFor, has told no head since it came up; or
+	// the chain's genesis is still to come.
 	Bootstrapping Phase = "bootstrapping"
 	// WrongNetwork: the node follows another network.
 	WrongNetwork Phase = "wrong_network"
@@ -80,7 +80,8 @@ type Status struct {
 	Closing *float64
 	// ETA is how long until the node is at the head; nil while it does not gain or is already there.
 	ETA *ETA
-	// Ratio is the share, 0 to 1, of the way from where this sync was first seen to the clock's slot; 1 at the head.
+	// Ratio is the share, 0 to 1, of the way from where this sync was first seen, but at least an epoch, to the clock's slot; 1
+	// at the head.
 	Ratio *float64
 	// SinceProgress is for how long the node has answered without progress. Progress is a head above the highest one, where
 	// a fall of more than an epoch (a restart, a new database) begins a new climb: once, until the old height is passed or
