@@ -53,14 +53,23 @@ type process struct {
 	log  string
 }
 
-// start runs a program until the test ends, or until its stop is called. The log is appended to, so that a program started twice keeps
-// the first one's words.
-func start(tb testing.TB, name string, program string, args ...string) *process {
+// start is launch where nothing can go on without the program.
+func start(tb testing.TB, name, program string, args ...string) *process {
 	tb.Helper()
+	p, err := launch(tb, name, program, args...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
+
+// launch runs a program until the test ends, or until its stop is called. The log is appended to, so that a program started twice keeps
+// the first one's words. It may be called from any goroutine.
+func launch(tb testing.TB, name, program string, args ...string) (*process, error) {
 	p := &process{name: name, log: filepath.Join(workDir(tb), name+".log")}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
 	defer log.Close()
 	fmt.Fprintf(log, "\n%s %s %s\n", time.Now().Format(time.RFC3339), program, strings.Join(args, " "))
@@ -69,10 +78,10 @@ func start(tb testing.TB, name string, program string, args ...string) *process 
 	cmd.Stdout, cmd.Stderr = log, log
 	p.child, err = startChild(cmd)
 	if err != nil {
-		tb.Fatalf("start %s: %v", name, err)
+		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	tb.Cleanup(p.stop)
-	return p
+	return p, nil
 }
 
 // stop asks the program to end, and makes it after a while. It may be called twice.
@@ -95,7 +104,7 @@ func (p *process) kill() {
 func (p *process) ended() error {
 	select {
 	case <-p.done:
-		return fmt.Errorf("%s ended: %v\n%s", p.name, p.err, tail(p.log, 30))
+		return giveUp(fmt.Errorf("%s ended: %v\n%s", p.name, p.err, tail(p.log, 30)))
 	default:
 		return nil
 	}
@@ -132,19 +141,36 @@ type final struct{ error }
 
 func giveUp(err error) error { return final{err} }
 
-// eventually calls ok until it returns nil. The deadline is there to end a broken run, not to measure: it is generous, and a busy machine
-// does not fail a test. It returns how long the wait was.
-func eventually(tb testing.TB, within time.Duration, what string, ok func() error) time.Duration {
-	tb.Helper()
+// attempt calls ok until it returns nil. The limit is there to end a broken run, not to measure: it is generous, and a busy machine does
+// not fail a test.
+func attempt(within time.Duration, what string, ok func() error) error {
 	began := time.Now()
 	for {
 		err := ok()
 		if err == nil {
-			return time.Since(began)
+			return nil
 		}
 		if f := (final{}); errors.As(err, &f) || time.Since(began) > within {
-			tb.Fatalf("waited %s for %s: %v", time.Since(began).Round(time.Second), what, err)
+			return fmt.Errorf("waited %s for %s: %w", time.Since(began).Round(time.Second), what, err)
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
+}
+
+// eventually is attempt where nothing can go on without it.
+func eventually(tb testing.TB, within time.Duration, what string, ok func() error) {
+	tb.Helper()
+	if err := attempt(within, what, ok); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// firstError runs the checks in order and stops at the first that fails.
+func firstError(checks ...func() error) error {
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -19,7 +19,6 @@ var module = map[string][2]string{
 	"checkpoint_exporter":   {".", "./cmd/checkpoint_exporter"},
 	"checkpoint_remediator": {".", "./cmd/checkpoint_remediator"},
 	"checkpointd":           {"standalone", "./cmd/checkpointd"},
-	"simnet":                {".", "./e2e/simnet"},
 }
 
 var built struct {
