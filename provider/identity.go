@@ -83,7 +83,7 @@ func (c court) identify(v *Verdict, seen Observation) (alien bool) {
 		by[f.identity] = append(by[f.identity], f.text)
 	}
 	switch {
-	case len(by[network.Earlier]) > 0 && len(by[network.Same])+len(by[network.Next]) > 0 && mixed(c, seen):
+	case len(by[network.Earlier]) > 0 && c.mixed(seen):
 		v.addf(OldIteration, "its %s; other answers are of the current iteration, so it has to be restarted", strings.Join(by[network.Earlier], "; its "))
 	case len(by[network.Earlier]) > 0:
 		v.addf(OldIteration, "it is still on an earlier iteration: its %s", strings.Join(by[network.Earlier], "; its "))
@@ -98,7 +98,7 @@ func (c court) identify(v *Verdict, seen Observation) (alien bool) {
 }
 
 // mixed tells whether some answer that identifies an iteration is of the current one.
-func mixed(c court, seen Observation) bool {
+func (c court) mixed(seen Observation) bool {
 	if seen.Genesis != nil && c.network.Identify(seen.Genesis.Time, c.now) == network.Same {
 		return true
 	}

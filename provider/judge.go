@@ -2,6 +2,7 @@ package provider
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/beacon"
@@ -30,6 +31,9 @@ func Judge(n network.Network, observations []Observation, o Options, now time.Ti
 	for i := range j.Verdicts {
 		v := &j.Verdicts[i]
 		contested := v.votes() && court.among(v, votes)
+		slices.SortStableFunc(v.Reasons, func(a, b Finding) int {
+			return slices.Index(Reasons(), a.Reason) - slices.Index(Reasons(), b.Reason)
+		})
 		v.Usable = len(v.Reasons) == 0
 		if v.Usable && !contested {
 			usable.add(v.Observation)
