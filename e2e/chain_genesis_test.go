@@ -86,7 +86,7 @@ DEPOSIT_NETWORK_ID: %[6]d
 		if fork == "FULU" {
 			epoch = 1<<64 - 1 // its look-ahead vector needs 32 slots an epoch
 		}
-		fmt.Fprintf(&text, "%s_FORK_EPOCH: %d\n%[1]s_FORK_VERSION: 0x200000%d\n", fork, epoch, 90+i)
+		fmt.Fprintf(&text, "%s_FORK_EPOCH: %d\n%[1]s_FORK_VERSION: 0x200000%[3]d\n", fork, epoch, 90+i)
 	}
 	return text.String()
 }
