@@ -22,8 +22,8 @@
 // Simulation.Control is a handler that lets other processes do the same; cmd/simnet is a program around it.
 //
 // In a testing/synctest bubble, use Options.Sockets: NewMemory(), Options.Clock: time.Now, and give the Memory's DialContext to
-// the http.Transport of the code under test; nothing then waits in real time. For a handler alone, without any listener, call
-// ServeHTTP of a Provider, or of a Node that has a database, with an httptest.ResponseRecorder.
+// the http.Transport of the code under test; nothing then waits in real time. Providers, and nodes that were started, are handlers too,
+// for httptest; on a Memory they have no sockets at all.
 //
 // What is not simulated: consensus itself, state JSON, fork choice dumps, light client routes, event streams, validator
 // duties; the state is zero-filled behind its header and lists, and does not hash to its root. Answers of checkpointz, Prysm,

@@ -276,6 +276,8 @@ func (f Fault) check(known []Kind) error {
 	switch {
 	case f.Delay < 0 || f.RetryAfter < 0 || f.Bytes < 0:
 		return fmt.Errorf("fault %s: a negative length makes no sense", f.Kind)
+	case f.Epochs > 1<<32:
+		return fmt.Errorf("fault %s: %d epochs are more than any chain has", f.Kind, f.Epochs)
 	case f.Kind == KindStatus && f.Code != 0 && (f.Code < 400 || f.Code > 599):
 		return fmt.Errorf("fault status: code %d is no error status", f.Code)
 	case f.Kind == KindRedirect && f.To == "":

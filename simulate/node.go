@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/go-kit/log/level"
 )
 
 // NodeOptions are a node's. All may be left out. Durations and speeds are in the clock's time.
@@ -15,9 +18,11 @@ type NodeOptions struct {
 	Client Client
 	// Version overrides what /eth/v1/node/version says.
 	Version string
-	// Address of the Beacon API and ExecutionAddress of the JSON-RPC endpoint are host:port; free ports of 127.0.0.1 when empty.
+	// Address of the Beacon API, ExecutionAddress of the JSON-RPC endpoint and MetricsAddress of the client's Prometheus metrics are
+	// host:port; free ports of 127.0.0.1 when empty.
 	Address          string
 	ExecutionAddress string
+	MetricsAddress   string
 	// WithoutExecution leaves the execution endpoint out.
 	WithoutExecution bool
 	// Database gives the node a database at its first start, whose head is Behind slots behind the clock.
@@ -51,66 +56,112 @@ type NodeOptions struct {
 	Faults []Fault
 }
 
-// State is what a node's process does.
-type State string
-
-// The states of a process.
-const (
-	// StateStopped was never started, or was stopped.
-	StateStopped State = "stopped"
-	// StateBootstrapping runs with its API closed: it starts up, or asks its provider.
-	StateBootstrapping State = "bootstrapping"
-	// StateRunning has its API open.
-	StateRunning State = "running"
-	// StateExited ended by itself, because it could not bootstrap.
-	StateExited State = "exited"
-)
-
-// Start is one start of a node's process.
-type Start struct {
-	At time.Time `json:"at"`
-	// Source is the checkpoint URL it was started with.
-	Source string `json:"source"`
-	// Database tells whether it found one, and so ignored the URL.
-	Database bool `json:"database"`
-}
-
-// NodeStatus is what a node knows about itself, whatever its API says.
-type NodeStatus struct {
-	State     State  `json:"state"`
-	Chain     string `json:"chain"`
-	Head      uint64 `json:"head_slot"`
-	Distance  uint64 `json:"distance_slots"`
-	Finalized uint64 `json:"finalized_epoch"`
-	// Anchor is the slot that the node synced from; 0 for the genesis.
-	Anchor uint64 `json:"anchor_slot"`
-	// OldestBlock is how far the backfill has come down; 0 when it is complete.
-	OldestBlock uint64 `json:"oldest_block_slot"`
-	Synced      bool   `json:"synced"`
-	Peers       int    `json:"peers"`
-	Database    bool   `json:"database"`
-	// LastError is why the process last exited, in the client's manner.
-	LastError string  `json:"last_error,omitempty"`
-	Starts    []Start `json:"starts"`
-	// ExecutionStarts are the times at which the execution client was started.
-	ExecutionStarts []time.Time `json:"execution_starts"`
+// check refuses what makes no sense and fills in the defaults.
+func (o *NodeOptions) check() error {
+	if o.Client == "" {
+		o.Client = Lighthouse
+	}
+	if err := o.Client.check(); err != nil {
+		return err
+	}
+	if o.Client == Checkpointz {
+		return errors.New("a checkpointz is no node")
+	}
+	if o.Version == "" {
+		o.Version = o.Client.version()
+	}
+	if o.SlotsPerSecond == 0 {
+		o.SlotsPerSecond = 20
+	}
+	if o.BatchSlots == 0 {
+		o.BatchSlots = 32
+	}
+	if o.Peers == 0 {
+		o.Peers = 50
+	}
+	if o.SlotsPerSecond < 0 || o.Jitter < 0 || o.Jitter > 1 || o.Peers < 0 || o.Pause < 0 || o.StartupTime < 0 || o.RestartDelay < 0 || o.BootstrapTimeout < 0 {
+		return errors.New("speeds, durations and peers must not be negative, and jitter not above 1")
+	}
+	return nil
 }
 
 // Node is a simulated node: a consensus client's process and an execution client. It is an http.Handler for the Beacon API.
 type Node struct {
-	sim  *Simulation
-	name string
-	opts NodeOptions
-	end  *endpoint
-	exec *endpoint
+	sim     *Simulation
+	name    string
+	opts    NodeOptions
+	http    *http.Client
+	api     http.Handler
+	end     *endpoint
+	exec    *endpoint // nil for a node without one
+	metrics *endpoint
 
-	mu     sync.Mutex
-	faults faults
+	// life is held by the one who starts or stops; door by the one who opens or closes listeners.
+	life sync.Mutex
+	door sync.Mutex
+	proc *process
+
+	mu         sync.Mutex
+	faults     faults
+	state      State
+	changed    chan struct{} // closed when the state changes, and replaced
+	db         *database
+	wiped      bool
+	lastError  string
+	starts     []Start
+	execUp     bool
+	execHead   uint64
+	execSince  time.Time // when the execution client fell behind
+	execStarts []time.Time
+}
+
+// process is the goroutine that stands for the consensus client's process.
+type process struct {
+	cancel context.CancelFunc
+	done   chan struct{}
 }
 
 // AddNode makes a node and settles its URLs; Start starts its processes.
 func (s *Simulation) AddNode(name string, o NodeOptions) (*Node, error) {
-	return nil, errors.New("node is not assembled")
+	fail := func(err error) (*Node, error) { return nil, fmt.Errorf("add node %q: %w", name, err) }
+	if err := o.check(); err != nil {
+		return fail(err)
+	}
+	n := &Node{
+		sim: s, name: name, opts: o, state: StateStopped, changed: make(chan struct{}),
+		http: &http.Client{Transport: &http.Transport{
+			DialContext: s.opts.Sockets.DialContext, DisableCompression: !o.Client.quirks().gzip, DisableKeepAlives: true,
+		}},
+	}
+	n.api = newAPI(o.Client, n.view)
+	for _, f := range o.Faults {
+		if err := n.set(f); err != nil {
+			return fail(err)
+		}
+	}
+	now := s.opts.Clock()
+	if o.Database {
+		l := s.rightChain(now)
+		n.db = n.newDatabase(l, 0, now)
+		n.db.head = n.db.wall(now) - min(n.db.wall(now), o.Behind)
+		n.execHead = n.db.head
+	}
+	var err error
+	if n.end, err = newEndpoint(s.opts.Sockets, o.Address, nil, n); err != nil {
+		return fail(err)
+	}
+	if n.metrics, err = newEndpoint(s.opts.Sockets, o.MetricsAddress, nil, http.HandlerFunc(n.serveMetrics)); err != nil {
+		return fail(err)
+	}
+	if !o.WithoutExecution {
+		if n.exec, err = newEndpoint(s.opts.Sockets, o.ExecutionAddress, nil, n.Execution()); err != nil {
+			return fail(err)
+		}
+	}
+	if err := s.add(nil, n); err != nil {
+		return fail(err)
+	}
+	return n, nil
 }
 
 // Name is the node's name.
@@ -119,52 +170,114 @@ func (n *Node) Name() string { return n.name }
 // URL is the base URL of the Beacon API, which stays the same while that is closed.
 func (n *Node) URL() string { return n.end.url() }
 
+// MetricsURL is the URL of the client's own Prometheus metrics.
+func (n *Node) MetricsURL() string { return n.metrics.url() + "/metrics" }
+
 // ExecutionURL is the URL of the execution JSON-RPC endpoint; empty for a node without one.
-func (n *Node) ExecutionURL() string { return n.exec.url() }
+func (n *Node) ExecutionURL() string {
+	if n.exec == nil {
+		return ""
+	}
+	return n.exec.url()
+}
 
-// Start starts the execution client and the consensus client; nothing happens to one that runs. It does not wait for a
-// bootstrap: WaitReady does.
-func (n *Node) Start(ctx context.Context) error { return ctx.Err() }
-
-// Stop ends the consensus client's process.
-func (n *Node) Stop() {}
-
-// Restart stops and starts the consensus client: it keeps its database, reads its source again, and is cured of what a restart
-// cures.
-func (n *Node) Restart(ctx context.Context) error { return n.Start(ctx) }
-
-// Wipe deletes the database. A running process goes on until its next start, which then needs a provider.
-func (n *Node) Wipe() {}
-
-// StopExecution ends the execution client's process.
-func (n *Node) StopExecution() {}
-
-// RestartExecution stops and starts the execution client.
-func (n *Node) RestartExecution(ctx context.Context) error { return ctx.Err() }
-
-// WaitReady waits until the API is open. It fails when the process has exited for good or ctx ends.
-func (n *Node) WaitReady(ctx context.Context) error { return ctx.Err() }
-
-// Close ends both processes and waits for them.
-func (n *Node) Close() {}
+// set checks a fault and adds it, after the time up to now was lived without it.
+func (n *Node) set(f Fault) error {
+	if err := f.check(nodeKinds); err != nil {
+		return err
+	}
+	now := n.sim.opts.Clock()
+	if f.Kind == KindWrongNetwork {
+		if _, err := otherChain(n.sim.opts.Network, f.Network, now); err != nil {
+			return err
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.advance(now)
+	n.faults = n.faults.with(f)
+	if f.Kind == KindExecutionSyncing {
+		n.execSince = now
+	}
+	return nil
+}
 
 // SetFault adds a fault, or replaces the one of the same kind and path.
-func (n *Node) SetFault(f Fault) error { return fmt.Errorf("node %q: %w", n.name, f.check(nodeKinds)) }
+func (n *Node) SetFault(f Fault) error {
+	if err := n.set(f); err != nil {
+		return fmt.Errorf("node %q: %w", n.name, err)
+	}
+	level.Info(n.sim.logger).Log("msg", "fault set", "node", n.name, "reason", f.Kind)
+	return n.settle(context.Background())
+}
 
 // ClearFaults removes the faults of some kinds, all when none is named.
-func (n *Node) ClearFaults(kinds ...Kind) error { return nil }
+func (n *Node) ClearFaults(kinds ...Kind) error {
+	n.keep(func(fs faults) faults { return fs.without(kinds...) })
+	level.Info(n.sim.logger).Log("msg", "faults cleared", "node", n.name)
+	return n.settle(context.Background())
+}
+
+// keep replaces the faults, after the time up to now was lived with the old ones.
+func (n *Node) keep(change func(faults) faults) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.advance(n.sim.opts.Clock())
+	n.faults = change(n.faults)
+}
 
 // Faults are those in force.
-func (n *Node) Faults() []Fault { return nil }
+func (n *Node) Faults() []Fault {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone([]Fault(n.faults))
+}
 
-// Status tells the truth about the node.
-func (n *Node) Status() NodeStatus { return NodeStatus{} }
+// ServeHTTP implements http.Handler with the Beacon API. While that is closed, connections end without an answer.
+func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	n.mu.Lock()
+	fs, open := n.faults, n.apiOpen()
+	n.mu.Unlock()
+	if !open {
+		drop(w)
+		return
+	}
+	fs.upset(w, r, dialect{n.opts.Client}, n.api)
+}
 
-// Restarts are the times of every start of the consensus client after the first.
-func (n *Node) Restarts() []time.Time { return nil }
+// apiOpen tells whether the Beacon API accepts connections; n.mu is held.
+func (n *Node) apiOpen() bool { return n.state == StateRunning && !n.faults.has(KindAPIClosed) }
 
-// ServeHTTP implements http.Handler with the Beacon API.
-func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
+// execOpen tells the same of the execution client; n.mu is held.
+func (n *Node) execOpen() bool { return n.execUp && !n.faults.has(KindExecutionDown) }
 
-// Execution is the handler of the execution JSON-RPC endpoint.
-func (n *Node) Execution() http.Handler { return http.NotFoundHandler() }
+// settle opens and closes the listeners as state and faults want it.
+func (n *Node) settle(ctx context.Context) error {
+	n.door.Lock()
+	defer n.door.Unlock()
+	n.mu.Lock()
+	api, running, exec := n.apiOpen(), n.state == StateRunning, n.execOpen()
+	n.mu.Unlock()
+	var errs []error
+	turn := func(e *endpoint, open bool) {
+		switch {
+		case e == nil:
+		case open:
+			errs = append(errs, e.open(ctx))
+		default:
+			e.shut()
+		}
+	}
+	turn(n.end, api)
+	turn(n.metrics, running)
+	turn(n.exec, exec)
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("node %q: %w", n.name, err)
+	}
+	return nil
+}
+
+// note logs what the client would.
+func (n *Node) note(msg string, err error) {
+	level.Warn(n.sim.logger).Log("msg", msg, "node", n.name, "err", err)
+}

@@ -115,7 +115,7 @@ func (s *Simulation) Nodes() []*Node {
 	return append([]*Node(nil), s.nodes...)
 }
 
-// Start starts every provider and then every node. Its context bounds the starting alone; Close ends what was started.
+// Start starts every provider and then every node that is not Manual. Its context bounds the starting alone; Close ends what was started.
 func (s *Simulation) Start(ctx context.Context) error {
 	for _, p := range s.Providers() {
 		if err := p.Start(ctx); err != nil {
@@ -123,6 +123,9 @@ func (s *Simulation) Start(ctx context.Context) error {
 		}
 	}
 	for _, n := range s.Nodes() {
+		if n.opts.Manual {
+			continue
+		}
 		if err := n.Start(ctx); err != nil {
 			return err
 		}
