@@ -114,7 +114,7 @@ func (f *File) content(ctx context.Context) (real string, data []byte, err error
 		return "", nil, fmt.Errorf("read %s: %w", f.path, err)
 	}
 	if real, err = filepath.EvalSymlinks(f.path); err != nil {
-		return "", nil, fmt.Errorf("read checkpoint source: %w", err)
+		return "", nil, fmt.Errorf("read checkpoint source %s: %w", f.path, err)
 	}
 	if data, _, err = readFile(real); err != nil {
 		return "", nil, err
