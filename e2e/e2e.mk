@@ -1,13 +1,13 @@
 # The tests against the real parts; e2e/README.md says what they need. Included by the Makefile, run from the repository's root.
 
-# STORY is a regular expression of tests: make e2e STORY=TestRealChain
+# A regular expression of tests: make e2e STORY=TestRealChain
 STORY ?= .
-# Each set is built once for each change of its go.mod.
 E2E_TOOLS := alertmanager prometheus nodes/geth nodes/checkpointz nodes/prysm
 
 .PHONY: e2e
-e2e:
-	@e2e/packages.sh
+
+e2e: ## Run the programs beside the real ones: Prometheus, Alertmanager, systemd, Ethereum clients
+	@tools/packages.sh systemd dbus polkitd util-linux curl gcc
 	@tools/build.sh $(E2E_TOOLS) >/dev/null
 	go vet -tags=e2e ./e2e
 	go test -tags=e2e -count=1 -timeout=45m -v -run='$(STORY)' ./e2e
