@@ -205,6 +205,16 @@ func (c *Config) Node(name string) (Node, bool) {
 	return Node{}, false
 }
 
+// ProviderNamed finds a provider by its configured name.
+func (c *Config) ProviderNamed(name string) (Provider, bool) {
+	for _, p := range c.Providers {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return Provider{}, false
+}
+
 // ProviderOf finds the provider that a client's configured URL belongs to. A trailing slash makes no difference.
 func (c *Config) ProviderOf(url string) (Provider, bool) {
 	want := strings.TrimRight(url, "/")

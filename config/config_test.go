@@ -127,9 +127,10 @@ func TestMistakes(t *testing.T) {
 		{"not YAML", "a: [\n", "f.yml:1: did not find expected node content; write it as YAML"},
 		{"unknown network", "network: holesky\n", `f.yml:1: network: "holesky" is not a network that is known by name; write one of ephemery, hoodi, mainnet, sepolia, or a mapping with name, genesis_time, seconds_per_slot, …`},
 		{"missing playbook", "remediation:\n  playbooks:\n    node_stalled: []\n    no_peers: []\n    source_unusable: []\n    backfill_stalled: []\n", "f.yml:3: remediation.playbooks: no playbook \"execution_offline\", which the shipped rules name; add it, or `execution_offline: []` to do nothing"},
-		{"step without check", "remediation:\n  playbooks: {node_stalled: [{restart: consensus}], no_peers: [], source_unusable: [], backfill_stalled: [], execution_offline: []}\n", "f.yml:2: remediation.playbooks.node_stalled[0].verify: a step is verified by exactly one check; write one of progress, phase, source, execution, peers"},
+		{"step without check", "remediation:\n  playbooks: {node_stalled: [{restart: consensus}], no_peers: [], source_unusable: [], backfill_stalled: [], execution_offline: []}\n", "f.yml:2: remediation.playbooks.node_stalled[0].verify: a step is verified by exactly one check; write one of progress, phase, source, execution, peers, backfill"},
 		{"relative command", "nodes:\n  - name: a\n    consensus: {url: http://x}\n    restart: {command: [reboot]}\n", `f.yml:4: nodes[0].restart.command: "reboot" is not an absolute path; write the program's whole path; there is no shell and no PATH`},
 		{"a path for a unit", "nodes:\n  - name: a\n    consensus: {url: http://x}\n    restart: {systemd: ../x.service}\n", `f.yml:4: nodes[0].restart.systemd: "../x.service" is not a service unit; write its whole name, such as lighthouse.service`},
+		{"alias to itself", "nodes: &n\n  - &a\n    <<: *a\n", "f.yml:3: nodes[0]: aliases without end; write the value out"},
 		{"mode", "remediation: {mode: on}\n", `f.yml:1: remediation.mode: "on" is not a mode; write observe or act`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -171,6 +172,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(designExample))
 	f.Add([]byte("network: {name: x}\nnodes: [{name: a, consensus: {url: http://x}, source: {yaml: {file: /f, key: k}}}]"))
 	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("nodes: [&a {<<: *a}]"))
 	f.Add([]byte("probe: &p {interval: 5s}\nquorum: *p"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := Parse("f", b)

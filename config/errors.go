@@ -65,7 +65,11 @@ func (e *valueError) Error() string { return e.problem + "; " + e.mend }
 type source struct {
 	file string
 	doc  yaml.Node
+	// visits bounds the walk over keys: aliases can make a small file as large as one likes.
+	visits int
 }
+
+const maxVisits = 100_000
 
 func (s *source) name() string {
 	if s.file == "" {
@@ -228,6 +232,9 @@ func (s *source) checkMapping(n *yaml.Node, t reflect.Type, path []any) error {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+	if s.visits++; s.visits > maxVisits {
+		return &Error{File: s.name(), Line: n.Line, Key: keyString(path), Problem: "aliases without end", Mend: "write the value out"}
+	}
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
@@ -275,6 +282,9 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 
 func suggest(key string, fields map[string]reflect.Type) string {
 	best, near := "", 3
+	if len(key) > 40 {
+		key = ""
+	}
 	for _, f := range sortedKeys(fields) {
 		if d := editDistance(key, f); d < near {
 			best, near = f, d

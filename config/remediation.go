@@ -80,7 +80,7 @@ type Step struct {
 	Verify   Verify `yaml:"verify"`
 }
 
-// Verify is what must be seen after an action, by our own look. Exactly one of Progress, Phase, Source and Execution is set.
+// Verify is what must be seen after an action, by our own look. Exactly one check is set.
 type Verify struct {
 	// Progress is by how many slots the head must have advanced.
 	Progress Slots `yaml:"progress"`
@@ -92,6 +92,8 @@ type Verify struct {
 	Execution string `yaml:"execution"`
 	// Peers is the least number of connected peers.
 	Peers int `yaml:"peers"`
+	// Backfill is by how many slots the backfill must have come nearer to its end.
+	Backfill Slots `yaml:"backfill"`
 	// Within is how long the check may take to come true.
 	Within Duration `yaml:"within"`
 	// Hold is how long it must then stay true.
@@ -161,7 +163,7 @@ func DefaultPlaybooks() map[string]Playbook {
 		},
 		// Restarting is what cures Lighthouse's stalled backfill (sigp/lighthouse issues 3715 and 4331); duties do not suffer meanwhile.
 		"backfill_stalled": {
-			{Restart: "consensus", Verify: Verify{Phase: []string{"backfilling", "synced"}, Within: minutes(15), Hold: minutes(5)}},
+			{Restart: "consensus", Verify: Verify{Backfill: 32, Within: minutes(20), Hold: Duration(30 * time.Second)}},
 		},
 	}
 }
@@ -257,14 +259,14 @@ func (c *Config) checkStep(s Step, at ...any) error {
 		return c.Problem(fmt.Sprintf("no provider %q", clip(s.Failover)), "write best or the name of a provider", key("failover")...)
 	}
 	v, checks := s.Verify, 0
-	for _, set := range []bool{v.Progress > 0, len(v.Phase) > 0, v.Source != "", v.Execution != "", v.Peers > 0} {
+	for _, set := range []bool{v.Progress > 0, len(v.Phase) > 0, v.Source != "", v.Execution != "", v.Peers > 0, v.Backfill > 0} {
 		if set {
 			checks++
 		}
 	}
 	switch {
 	case checks != 1:
-		return c.Problem("a step is verified by exactly one check", "write one of progress, phase, source, execution, peers", key("verify")...)
+		return c.Problem("a step is verified by exactly one check", "write one of progress, phase, source, execution, peers, backfill", key("verify")...)
 	case v.Source != "" && v.Source != "usable":
 		return c.Problem(fmt.Sprintf("cannot check for source %q", clip(v.Source)), "write usable", key("verify", "source")...)
 	case v.Execution != "" && v.Execution != "up":
