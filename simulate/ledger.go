@@ -132,16 +132,17 @@ const period = 28 * 24 * time.Hour
 
 // previousChain is the iteration before a chain.
 func previousChain(n network.Network, c network.Chain) network.Chain {
-	if n.Iterations == nil {
-		c.ResetAt = c.GenesisTime
-		c.GenesisTime = c.GenesisTime.Add(-period)
-		c.GenesisValidatorsRoot = network.Root{}
-		if c.DepositChainID > 0 {
-			c.DepositChainID--
-		}
-		return c
+	begun := c.GenesisTime.Add(-period)
+	if n.Iterations != nil {
+		c.Iteration--
+		begun = n.Iterations.Genesis(c.Iteration)
 	}
-	return n.ChainAt(c.GenesisTime.Add(-time.Nanosecond))
+	c.ResetAt, c.GenesisTime = c.GenesisTime, begun
+	c.GenesisValidatorsRoot = network.Root{}
+	if c.DepositChainID > 0 {
+		c.DepositChainID--
+	}
+	return c
 }
 
 // otherChain is the chain of another network, a preset.

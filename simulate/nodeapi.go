@@ -102,4 +102,7 @@ func (a api) health(w http.ResponseWriter, r *http.Request, v view) {
 		a.head(w)
 	}
 	w.WriteHeader(status)
+	if a.client == Lodestar {
+		_ = http.NewResponseController(w).Flush() // an empty body without a length
+	}
 }
