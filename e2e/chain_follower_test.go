@@ -110,7 +110,7 @@ func (f *follower) startedWith() (sources []string, restarts int) {
 
 func (f *follower) halt() {
 	if f.beacon.process != nil {
-		f.beacon.process.stop()
+		f.beacon.stop()
 	}
 }
 
@@ -131,5 +131,5 @@ func (f *follower) launch() error {
 func (f *follower) ended() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.beacon.process.ended()
+	return f.beacon.ended()
 }

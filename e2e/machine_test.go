@@ -85,7 +85,7 @@ func startMachine(tb testing.TB) *machine {
 		select {
 		case <-child.done:
 			text, _ := os.ReadFile(console.Name())
-			return giveUp(fmt.Errorf("it ended: %v\n%s", child.err, text))
+			return giveUp(fmt.Errorf("it ended: %s\n%s", cmd.ProcessState, text))
 		default:
 		}
 		return m.connect()

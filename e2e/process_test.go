@@ -20,8 +20,7 @@ import (
 // child is a started command. It dies with the test binary, however that ends.
 type child struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed when the command has ended; err is set before
-	err  error
+	done chan struct{} // closed when the command has ended
 }
 
 // startChild starts the command from a thread that lives as long as the command does: the kernel sends the parent-death signal when that
@@ -39,7 +38,7 @@ func startChild(cmd *exec.Cmd) (*child, error) {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			c.err = cmd.Wait()
+			_ = cmd.Wait() // how it ended stands in ProcessState
 		}
 		close(c.done)
 	}()
@@ -104,7 +103,7 @@ func (p *process) kill() {
 func (p *process) ended() error {
 	select {
 	case <-p.done:
-		return giveUp(fmt.Errorf("%s ended: %v\n%s", p.name, p.err, tail(p.log, 30)))
+		return giveUp(fmt.Errorf("%s ended: %s\n%s", p.name, p.cmd.ProcessState, tail(p.log, 30)))
 	default:
 		return nil
 	}
