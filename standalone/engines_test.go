@@ -111,7 +111,7 @@ route: {receiver: remediator, group_by: ['...'], group_wait: 50ms, group_interva
 receivers: [{name: remediator}, {name: log}]
 `
 
-func load(t *testing.T, text string) *amconfig.Config {
+func load(t testing.TB, text string) *amconfig.Config {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "alertmanager.yml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -125,7 +125,7 @@ func load(t *testing.T, text string) *amconfig.Config {
 }
 
 // runAlertmanager returns one that runs, its registry, and what stops it.
-func runAlertmanager(t *testing.T, dir, config string, hook string) (*standalone.Alertmanager, *prometheus.Registry, func()) {
+func runAlertmanager(t testing.TB, dir, config string, hook string) (*standalone.Alertmanager, *prometheus.Registry, func()) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	am, err := standalone.NewAlertmanager(standalone.AlertmanagerOptions{
@@ -140,7 +140,7 @@ func runAlertmanager(t *testing.T, dir, config string, hook string) (*standalone
 }
 
 // run starts f and returns what stops it and waits; it may be called twice.
-func run(t *testing.T, f func(context.Context) error) (stop func()) {
+func run(t testing.TB, f func(context.Context) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

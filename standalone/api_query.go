@@ -1,0 +1,154 @@
+package standalone
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// maxPoints is how many steps a range may have, as in Prometheus.
+const maxPoints = 11_000
+
+type apiResult struct {
+	Status    string `json:"status"`
+	Data      any    `json:"data,omitempty"`
+	ErrorType string `json:"errorType,omitempty"`
+	Error     string `json:"error,omitempty"`
+}
+
+type apiData struct {
+	Type   parser.ValueType `json:"resultType"`
+	Result parser.Value     `json:"result"`
+}
+
+func (a API) query(w http.ResponseWriter, r *http.Request) {
+	at, err := timeOr(r, "time", time.Now())
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	v, err := a.Prometheus.Query(r.Context(), r.FormValue("query"), at)
+	result(w, v, err)
+}
+
+func (a API) queryRange(w http.ResponseWriter, r *http.Request) {
+	start, err := timeOr(r, "start", time.Time{})
+	end, errEnd := timeOr(r, "end", time.Time{})
+	step, errStep := seconds(r.FormValue("step"))
+	if err := errors.Join(err, errEnd, errStep); err != nil {
+		refuse(w, err)
+		return
+	}
+	switch {
+	case step <= 0:
+		refuse(w, errors.New("step must be positive"))
+		return
+	case end.Before(start):
+		refuse(w, errors.New("end is before start"))
+		return
+	case end.Sub(start)/step > maxPoints:
+		refuse(w, fmt.Errorf("more than %d points: use a longer step", maxPoints))
+		return
+	}
+	v, err := a.Prometheus.QueryRange(r.Context(), r.FormValue("query"), start, end, step)
+	result(w, v, err)
+}
+
+func (a API) labelNames(w http.ResponseWriter, r *http.Request) {
+	a.labels(w, r, func(match []string, start, end time.Time) ([]string, error) {
+		return a.Prometheus.LabelNames(r.Context(), match, start, end)
+	})
+}
+
+func (a API) labelValues(w http.ResponseWriter, r *http.Request) {
+	a.labels(w, r, func(match []string, start, end time.Time) ([]string, error) {
+		return a.Prometheus.LabelValues(r.Context(), r.PathValue("name"), match, start, end)
+	})
+}
+
+func (a API) labels(w http.ResponseWriter, r *http.Request, read func([]string, time.Time, time.Time) ([]string, error)) {
+	start, err := timeOr(r, "start", time.UnixMilli(0))
+	end, errEnd := timeOr(r, "end", time.Now())
+	if err := errors.Join(err, errEnd); err != nil {
+		refuse(w, err)
+		return
+	}
+	found, err := read(r.Form["match[]"], start, end)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	answer(w, apiResult{Status: "success", Data: append([]string{}, found...)})
+}
+
+func result(w http.ResponseWriter, v parser.Value, err error) {
+	var storage promql.ErrStorage
+	switch {
+	case err == nil:
+		answer(w, apiResult{Status: "success", Data: apiData{v.Type(), v}})
+	case errors.As(err, &storage):
+		fail(w, http.StatusInternalServerError, "internal", err)
+	case errors.As(err, new(promql.ErrQueryTimeout)), errors.As(err, new(promql.ErrQueryCanceled)):
+		fail(w, http.StatusServiceUnavailable, "timeout", err)
+	case errors.As(err, new(parser.ParseErrors)), errors.As(err, new(*parser.ParseErr)):
+		refuse(w, err)
+	default:
+		fail(w, http.StatusUnprocessableEntity, "execution", err)
+	}
+}
+
+func refuse(w http.ResponseWriter, err error) { fail(w, http.StatusBadRequest, "bad_data", err) }
+
+func fail(w http.ResponseWriter, code int, kind string, err error) {
+	text, marshalErr := json.Marshal(apiResult{Status: "error", ErrorType: kind, Error: err.Error()})
+	if marshalErr != nil {
+		http.Error(w, err.Error(), code)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(text, '\n')) // whoever asked has gone
+}
+
+// timeOr reads a parameter that is a Unix time in seconds or RFC 3339. A zero
+// fallback makes it a needed one.
+func timeOr(r *http.Request, name string, fallback time.Time) (time.Time, error) {
+	text := r.FormValue(name)
+	if text == "" {
+		if fallback.IsZero() {
+			return fallback, fmt.Errorf("%s is missing", name)
+		}
+		return fallback, nil
+	}
+	// Beyond the year 9999 in either direction, milliseconds would overflow.
+	const limit = 253402300800
+	if s, err := strconv.ParseFloat(text, 64); err == nil && math.Abs(s) < limit {
+		return time.UnixMilli(int64(math.Round(s * 1000))), nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return t, fmt.Errorf("%s is no time: %s", name, strconv.Quote(text))
+	}
+	return t, nil
+}
+
+// seconds reads a number of seconds, or a duration as in PromQL.
+func seconds(text string) (time.Duration, error) {
+	const limit = float64(math.MaxInt64) / float64(time.Second)
+	if s, err := strconv.ParseFloat(text, 64); err == nil && math.Abs(s) < limit {
+		return time.Duration(s * float64(time.Second)), nil
+	}
+	d, err := model.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("step is no duration: %s", strconv.Quote(text))
+	}
+	return time.Duration(d), nil
+}
