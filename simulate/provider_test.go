@@ -209,8 +209,11 @@ func TestProviderFaults(t *testing.T) {
 			}
 		}},
 		{"wrong network", "", simulate.WrongNetwork(""), func(t *testing.T, w world, p *simulate.Provider) {
-			if got := number(t, w.data(p.URL() + genesisPath)["genesis_time"]); got != 1606824023 {
-				t.Errorf("genesis time %d is not mainnet's", got)
+			if got := w.data(p.URL() + genesisPath)["genesis_validators_root"]; got != "0x4b363db94e286120d76eb905340fdd4e54bfe9f06bf33ff6cf5ad27f511bfe95" {
+				t.Errorf("genesis validators root %v is not mainnet's", got)
+			}
+			if s := readState(t, w, p.URL(), "finalized"); s.genesis == uint64(w.Chain().GenesisTime.Unix()) {
+				t.Errorf("state %+v", s)
 			}
 			if got := w.data(p.URL() + "/eth/v1/config/spec")["DEPOSIT_CHAIN_ID"]; got != "1" {
 				t.Errorf("deposit chain id %v", got)

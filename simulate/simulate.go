@@ -34,6 +34,12 @@ type Options struct {
 	Logger log.Logger
 }
 
+// FastClock begins at a time and runs pace times as fast as the real one.
+func FastClock(from time.Time, pace float64) func() time.Time {
+	began := time.Now()
+	return func() time.Time { return from.Add(time.Duration(float64(time.Since(began)) * pace)) }
+}
+
 // Simulation is a network of providers and nodes.
 type Simulation struct {
 	opts   Options

@@ -138,3 +138,19 @@ func number(t *testing.T, v any) uint64 {
 	must(t, err)
 	return n
 }
+
+func hexNumber(t *testing.T, v any) uint64 {
+	t.Helper()
+	s, ok := v.(string)
+	if !ok {
+		t.Fatalf("%v is no quantity", v)
+	}
+	n, err := strconv.ParseUint(s, 0, 64)
+	must(t, err)
+	return n
+}
+
+// ephemeralWithout lacks what makes a clock.
+func ephemeralWithout() network.Network {
+	return network.Network{Chain: network.Chain{Network: "devnet"}}
+}
