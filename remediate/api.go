@@ -1,0 +1,82 @@
+package remediate
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/go-kit/log/level"
+)
+
+// IncidentView is an incident as GET /api/v1/incidents shows it.
+type IncidentView struct {
+	ID          string     `json:"id"`
+	Fingerprint string     `json:"fingerprint"`
+	Alert       string     `json:"alert"`
+	Node        string     `json:"node"`
+	Playbook    string     `json:"playbook"`
+	Stage       string     `json:"stage"`
+	Step        int        `json:"step"`
+	OpenedAt    time.Time  `json:"opened_at"`
+	ClosedAt    *time.Time `json:"closed_at,omitempty"`
+	Closed      string     `json:"closed,omitempty"`
+	// Story is what was seen, decided and done, a line an event.
+	Story []event `json:"story"`
+}
+
+// StateView is the answer of GET /api/v1/incidents.
+type StateView struct {
+	Mode    string `json:"mode"`
+	Journal string `json:"journal"`
+	// Incidents are the open ones, oldest first, and then the last closed ones, newest first.
+	Incidents []IncidentView `json:"incidents"`
+	Exhausted []Exhausted    `json:"exhausted"`
+}
+
+// View is what the engine knows, for people and for the status page.
+func (e *Engine) View() StateView {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v := StateView{Mode: e.cfg.Remediation.Mode, Journal: e.journal.Path(), Incidents: []IncidentView{}, Exhausted: []Exhausted{}}
+	for _, i := range e.state.ordered() {
+		v.Incidents = append(v.Incidents, i.view())
+	}
+	for _, i := range slices.Backward(e.state.recent) {
+		v.Incidents = append(v.Incidents, i.view())
+	}
+	for _, x := range e.state.exhausted {
+		v.Exhausted = append(v.Exhausted, x)
+	}
+	return v
+}
+
+func (i *incident) view() IncidentView {
+	v := IncidentView{
+		ID: i.Incident, Fingerprint: i.Fingerprint, Alert: i.Alert, Node: i.Node, Playbook: i.Playbook,
+		Stage: string(i.Stage), Step: i.Step, OpenedAt: i.OpenedAt, Story: slices.Clone(i.Story),
+	}
+	if i.Closed != nil {
+		v.Stage, v.Closed, v.ClosedAt = "closed", i.Closed.Reason, &i.ClosedAt
+	}
+	return v
+}
+
+func (r *Remediator) serveIncidents(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if err := json.NewEncoder(w).Encode(r.engine.View()); err != nil {
+		level.Debug(r.logger).Log("msg", "answer incidents", "err", err)
+	}
+}
+
+// shownURL is a URL without user and password, fit for a label.
+func shownURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return ""
+	}
+	u.User = nil
+	return u.String()
+}

@@ -1,0 +1,476 @@
+package remediate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"github.com/checkpoint-exporter/checkpoint_exporter/config"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/actuator"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/receiver"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
+)
+
+// Hands are what the engine acts with.
+type Hands interface {
+	Actuator(config.Restart) (actuator.Actuator, error)
+	Source(config.Node) (source.Source, error)
+}
+
+// The engine's own times.
+const (
+	// tick is how often open incidents are looked after.
+	tick = 2 * time.Second
+	// lookAgain is how long a step waits after providers or a node were asked and had something against it.
+	lookAgain = 30 * time.Second
+	// minConfirm is the least time between the two looks that confirm a symptom; two slots are the other bound.
+	minConfirm = 5 * time.Second
+	// verifyEvery is how often a check under way is looked at.
+	verifyEvery = 4 * time.Second
+	// settledFor is how long a cured incident may stay open before its symptom is looked for again.
+	settledFor = 10 * time.Minute
+	// expireAfter is how long an alert may go without a word from any Alertmanager, which repeats every ten minutes as shipped.
+	expireAfter = 2 * time.Hour
+)
+
+// Engine works on incidents. Its state is what the journal says.
+type Engine struct {
+	journal *journal.Journal
+	hands   Hands
+	metrics *metrics
+	logger  log.Logger
+	wake    chan struct{}
+
+	// eyes belong to the goroutine of Run, which exchanges them when the configuration changes.
+	eyes Eyes
+
+	mu    sync.Mutex
+	cfg   *config.Config
+	fresh Eyes // to be taken over by Run
+	state *state
+
+	sources sources
+	// sourceProblems are the last complaints about sources, so that each is logged once. They belong to the reader of sources.
+	sourceProblems map[string]string
+}
+
+// NewEngine replays the journal.
+func NewEngine(c *config.Config, j *journal.Journal, hands Hands, eyes Eyes, m *metrics, logger log.Logger) (*Engine, error) {
+	e := &Engine{journal: j, hands: hands, eyes: eyes, metrics: m, logger: logger, cfg: c, state: newState(),
+		wake: make(chan struct{}, 1), sourceProblems: map[string]string{}}
+	for r, err := range j.Records() {
+		if err != nil {
+			return nil, err
+		}
+		if err := e.state.apply(r); err != nil {
+			return nil, err
+		}
+	}
+	// How long an Alertmanager has been silent is not known; it gets its whole time again.
+	for _, i := range e.state.open {
+		i.memory.lastSeen = time.Now()
+	}
+	return e, nil
+}
+
+// Reload puts another configuration and its eyes in force.
+func (e *Engine) Reload(c *config.Config, eyes Eyes) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fresh != nil {
+		e.fresh.Close()
+	}
+	e.cfg, e.fresh = c, eyes
+}
+
+// config is the configuration in force, with eyes that fit it.
+func (e *Engine) config() *config.Config {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fresh != nil {
+		e.eyes.Close()
+		e.eyes, e.fresh = e.fresh, nil
+	}
+	return e.cfg
+}
+
+// Run works until ctx ends. An effect that has begun is finished first.
+func (e *Engine) Run(ctx context.Context) error {
+	defer func() { e.eyes.Close() }()
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		if err := e.round(ctx); err != nil && ctx.Err() == nil {
+			// No journal, no action: whatever was due waits until the journal can be written again.
+			level.Error(e.logger).Log("msg", "cannot go on", "err", err)
+		}
+		select {
+		case <-t.C:
+		case <-e.wake:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (e *Engine) round(ctx context.Context) error {
+	c := e.config()
+	if err := e.recoverPending(ctx, c); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	incidents := e.state.ordered()
+	e.mu.Unlock()
+	for _, i := range incidents {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := e.advance(ctx, c, i); err != nil {
+			return fmt.Errorf("incident %s: %w", i.Incident, err)
+		}
+	}
+	return e.clearExhausted(c)
+}
+
+func (e *Engine) advance(ctx context.Context, c *config.Config, i *incident) error {
+	e.mu.Lock()
+	closed, lastSeen := i.Closed != nil, i.memory.lastSeen
+	e.mu.Unlock()
+	ladder := c.Remediation.Playbooks[i.Playbook]
+	_, known := c.Node(i.Node)
+	now := time.Now()
+	switch {
+	case closed:
+		return nil
+	case !known || len(ladder) == 0:
+		return e.close(i, closedUnknown)
+	case now.Sub(lastSeen) > expireAfter && i.Stage != stageVerifying && i.Stage != stageExhausted:
+		return e.close(i, closedExpired)
+	case now.Before(i.memory.notBefore):
+		return nil
+	}
+	switch i.Stage {
+	case stageOpen:
+		return e.step(ctx, c, i, ladder)
+	case stageVerifying:
+		return e.verify(ctx, c, i, ladder)
+	case stageSettled:
+		return e.settled(ctx, c, i, ladder)
+	}
+	return nil
+}
+
+// step takes an incident's due step if every guard agrees, at two looks.
+func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder config.Playbook) error {
+	n, _ := c.Node(i.Node)
+	observe := c.Remediation.Mode != config.Act
+	due := i.Step
+	for observe && due < len(ladder) && unconfigured(n, ladder[due]) != "" {
+		due++
+	}
+	if due >= len(ladder) {
+		return e.exhaust(ctx, c, i, "every step of the playbook was tried or is not configured")
+	}
+	s := ladder[due]
+	if why := unconfigured(n, s); why != "" {
+		return e.write(kindSkipped, Skipped{Incident: i.Incident, Step: i.Step, Action: s.Action(), Why: why})
+	}
+	answers := e.standingAnswers(c, i, time.Now())
+	if b := blocked(answers); len(b) > 0 {
+		if b[0].Guard == "budget" && !observe {
+			return e.exhaust(ctx, c, i, "the budget is used up: "+b[0].Why)
+		}
+		return e.decide(i, s, verdictWait, answers)
+	}
+
+	found, seen := e.check(ctx, c, i, s.Verify, i.memory.first, 1)
+	symptom := Answer{Guard: "symptom", Why: found.text}
+	switch {
+	case found.well && !i.RestartDue:
+		i.memory.first = nil
+		i.memory.notBefore = time.Now().Add(lookAgain)
+		return e.decide(i, s, verdictHealthy, append(answers, symptom))
+	case !found.known && !i.RestartDue && s.Failover == "":
+		symptom.Blocks = true
+		i.memory.notBefore = time.Now().Add(lookAgain / 2)
+		return e.decide(i, s, verdictWait, append(answers, symptom))
+	}
+	if i.memory.first == nil && !i.RestartDue {
+		i.memory.first = seen
+		if s.Verify.Source == "" {
+			i.memory.notBefore = time.Now().Add(max(minConfirm, 2*slotDuration(c, time.Now())))
+		}
+		return nil
+	}
+	answers = append(answers, symptom)
+	answers = append(answers, networkAnswers(c, e.eyes.Judge(ctx, 0))...)
+	if len(blocked(answers)) > 0 {
+		i.memory.notBefore = time.Now().Add(lookAgain)
+		return e.decide(i, s, verdictWait, answers)
+	}
+	p, err := e.prepare(ctx, c, i, s)
+	if err != nil {
+		i.memory.notBefore = time.Now().Add(lookAgain)
+		var r refusal
+		if !errors.As(err, &r) {
+			return err
+		}
+		return e.decide(i, s, verdictWait, append(answers, r.answer))
+	}
+	if observe {
+		i.memory.notBefore = time.Now().Add(lookAgain)
+		return e.decide(i, s, verdictWould, append(answers, Answer{Guard: "mode", Blocks: true, Why: "the mode is observe: would " + p.intent.named(i).String()}))
+	}
+	if err := e.decide(i, s, verdictAct, answers); err != nil {
+		return err
+	}
+	if seen != nil {
+		p.intent.HeadSlot = seen.head
+	}
+	return e.carryOut(ctx, c, i, p)
+}
+
+func (in Intent) named(i *incident) Intent {
+	in.Node = i.Node
+	return in
+}
+
+func (e *Engine) verify(ctx context.Context, c *config.Config, i *incident, ladder config.Playbook) error {
+	if i.Step >= len(ladder) {
+		return e.write(kindVerified, Verified{Incident: i.Incident, Step: i.Step, Evidence: "the playbook was shortened meanwhile"})
+	}
+	v := ladder[i.Step].Verify
+	if i.memory.first == nil {
+		i.memory.first = &sighting{at: i.Since, head: i.HeadSlot}
+	}
+	found, seen := e.check(ctx, c, i, v, i.memory.first, needed(v))
+	// What was not known when the step was taken is measured from the first look after it.
+	if i.memory.first.head == nil {
+		i.memory.first.head = seen.head
+	}
+	if i.memory.first.backfill == nil {
+		i.memory.first.backfill = seen.backfill
+	}
+	now := time.Now()
+	i.memory.notBefore = now.Add(verifyEvery)
+	if !found.well {
+		i.memory.heldSince = time.Time{}
+		if now.Sub(i.Since) > v.Within.Std() {
+			return e.write(kindVerified, Verified{Incident: i.Incident, Step: i.Step, Evidence: found.text + ", after " + v.Within.String()})
+		}
+		return nil
+	}
+	if i.memory.heldSince.IsZero() {
+		i.memory.heldSince = now
+	}
+	if held := now.Sub(i.memory.heldSince); held >= v.Hold.Std() {
+		level.Info(e.logger).Log("msg", "it helped", "node", i.Node, "playbook", i.Playbook, "incident", i.Incident, "evidence", found.text)
+		return e.write(kindVerified, Verified{Incident: i.Incident, Step: i.Step, OK: true, Evidence: found.text})
+	}
+	return nil
+}
+
+// settled looks after an incident that was cured by our own check but whose alert goes on firing.
+func (e *Engine) settled(ctx context.Context, c *config.Config, i *incident, ladder config.Playbook) error {
+	if time.Since(i.Since) < settledFor || i.Step >= len(ladder) {
+		return nil
+	}
+	found, seen := e.check(ctx, c, i, ladder[i.Step].Verify, i.memory.first, 1)
+	i.memory.notBefore = time.Now().Add(settledFor / 2)
+	if i.memory.first == nil {
+		i.memory.first = seen
+		i.memory.notBefore = time.Now().Add(lookAgain)
+		return nil
+	}
+	i.memory.first = seen
+	if found.well || !found.known {
+		return nil
+	}
+	return e.write(kindVerified, Verified{Incident: i.Incident, Step: i.Step, Evidence: "the cure did not last: " + found.text})
+}
+
+// exhaust takes back what can be taken back and hands the node up to people.
+func (e *Engine) exhaust(ctx context.Context, c *config.Config, i *incident, why string) error {
+	n, _ := c.Node(i.Node)
+	if c.Remediation.Mode != config.Act {
+		return e.decide(i, config.Step{}, verdictWould, []Answer{{Guard: "ladder", Why: "would hand over to people: " + why}})
+	}
+	if len(i.Changes) > 0 && n.Source != nil {
+		src, err := e.hands.Source(n)
+		switch {
+		case err != nil:
+			why += "; its source could not be put back: " + err.Error()
+		case e.worthKeeping(ctx, c, i.Changes[len(i.Changes)-1]):
+			why += "; its new source is kept, for the old one is not usable"
+		default:
+			return e.undo(ctx, c, i, src)
+		}
+	}
+	level.Error(e.logger).Log("msg", "people are needed", "node", i.Node, "playbook", i.Playbook, "incident", i.Incident, "why", why)
+	return e.write(kindExhausted, Exhausted{Incident: i.Incident, Node: i.Node, Playbook: i.Playbook, Why: why})
+}
+
+// worthKeeping tells whether taking a change back would leave the node with a worse source.
+func (e *Engine) worthKeeping(ctx context.Context, c *config.Config, change source.Change) bool {
+	j := e.eyes.Judge(ctx, judgedFor)
+	usable := func(url string) bool {
+		p, ok := c.ProviderOf(url)
+		v, judged := j.Verdict(p.Name)
+		return ok && judged && v.Usable
+	}
+	return usable(change.To) && !usable(change.From)
+}
+
+// clearExhausted takes the call for people back once no incident of that node and playbook is open any more.
+func (e *Engine) clearExhausted(c *config.Config) error {
+	e.mu.Lock()
+	var cleared []Cleared
+	for k := range e.state.exhausted {
+		open := false
+		for _, i := range e.state.open {
+			open = open || i.Node == k.node && i.Playbook == k.playbook
+		}
+		if !open {
+			cleared = append(cleared, Cleared{Node: k.node, Playbook: k.playbook, Why: "its alert is over"})
+		}
+	}
+	e.mu.Unlock()
+	for _, p := range cleared {
+		if err := e.write(kindCleared, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) close(i *incident, reason string) error {
+	return e.write(kindClosed, Closed{Incident: i.Incident, Reason: reason, StartsAt: i.StartsAt})
+}
+
+// decide writes a decision when it says something new.
+func (e *Engine) decide(i *incident, s config.Step, verdict string, answers []Answer) error {
+	d := Decision{Incident: i.Incident, Node: i.Node, Step: i.Step, Action: s.Action(), Verdict: verdict, Answers: answers}
+	if last := i.Decision; last != nil && last.Step == d.Step && last.Verdict == d.Verdict && sameGuards(blocked(last.Answers), blocked(d.Answers)) {
+		return nil
+	}
+	if err := e.write(kindDecision, d); err != nil {
+		return err
+	}
+	level.Info(e.logger).Log("msg", "decided", "node", i.Node, "playbook", i.Playbook, "incident", i.Incident, "step", i.Step+1, "verdict", verdict, "why", d.String())
+	e.metrics.refused(i.Node, blocked(answers))
+	return nil
+}
+
+func sameGuards(a, b []Answer) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].Guard != b[i].Guard {
+			return false
+		}
+	}
+	return true
+}
+
+// write makes a record durable and then part of the state.
+func (e *Engine) write(kind string, payload any) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r, err := e.journal.Append(kind, payload)
+	if err != nil {
+		return fmt.Errorf("write %s to the journal: %w", kind, err)
+	}
+	return e.state.apply(r)
+}
+
+// Keep makes alerts durable. It is what the receiver calls before it answers, and acts on nothing.
+func (e *Engine) Keep(_ context.Context, alerts []receiver.Alert) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var entries []journal.Entry
+	opened := e.state.opened
+	standing := map[string]*Opened{} // fingerprint to what this batch leaves open, nil for closed
+	for _, a := range alerts {
+		cur, changed := standing[a.Fingerprint]
+		if i := e.state.open[a.Fingerprint]; !changed && i != nil {
+			cur = &i.Opened
+			i.memory.lastSeen = time.Now()
+		}
+		last, wasClosed := e.state.closed[a.Fingerprint]
+		switch {
+		case a.Status != receiver.Firing && cur != nil && !a.EndsAt.Before(cur.StartsAt):
+			entries = append(entries, journal.Entry{Kind: kindClosed, Payload: Closed{Incident: cur.Incident, Reason: closedResolved, StartsAt: cur.StartsAt}})
+			standing[a.Fingerprint] = nil
+		case a.Status != receiver.Firing || cur != nil:
+			// A resolution of nothing, or a repetition.
+		case wasClosed && last.Reason == closedResolved && !a.StartsAt.After(last.StartsAt):
+			// A late duplicate of an alert that is over.
+		default:
+			o, ok := e.openable(a)
+			if !ok {
+				continue
+			}
+			opened++
+			o.Incident = fmt.Sprintf("%.8s-%d", a.Fingerprint, opened)
+			standing[a.Fingerprint] = &o
+			entries = append(entries, journal.Entry{Kind: kindOpened, Payload: o})
+		}
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	if err := e.appendLocked(entries); err != nil {
+		return err
+	}
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// appendLocked is write for several records, with mu held.
+func (e *Engine) appendLocked(entries []journal.Entry) error {
+	records, err := e.journal.AppendAll(entries...)
+	if err != nil {
+		return fmt.Errorf("write to the journal: %w", err)
+	}
+	for _, r := range records {
+		if err := e.state.apply(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sourceProblem logs a complaint about a node's source when it is new.
+func (e *Engine) sourceProblem(node, problem string) {
+	if e.sourceProblems[node] == problem {
+		return
+	}
+	e.sourceProblems[node] = problem
+	if problem != "" {
+		level.Warn(e.logger).Log("msg", "cannot read the checkpoint source", "node", node, "err", problem)
+	}
+}
+
+// openable tells whether an alert is about a node and a playbook that are configured. Labels are data: they pick, and name nothing else.
+func (e *Engine) openable(a receiver.Alert) (Opened, bool) {
+	o := Opened{
+		Fingerprint: a.Fingerprint, Alert: a.Labels["alertname"], Node: a.Labels["node"], Playbook: a.Labels["playbook"],
+		StartsAt: a.StartsAt, Summary: a.Annotations["summary"],
+	}
+	_, known := e.cfg.Node(o.Node)
+	if known && len(e.cfg.Remediation.Playbooks[o.Playbook]) > 0 {
+		return o, true
+	}
+	level.Debug(e.logger).Log("msg", "alert is not ours to act on", "alert", o.Alert, "node", o.Node, "playbook", o.Playbook)
+	return o, false
+}

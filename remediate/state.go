@@ -1,0 +1,345 @@
+package remediate
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
+)
+
+// stage is where an incident stands.
+type stage string
+
+const (
+	stageOpen      stage = "open"      // a step is due, if the guards let it
+	stageActing    stage = "acting"    // an intent is without outcome
+	stageVerifying stage = "verifying" // the step is done, its check is under way
+	stageSettled   stage = "settled"   // a check held; the alert has yet to resolve
+	stageExhausted stage = "exhausted" // people have been called
+)
+
+// incident is an alert that is being worked on.
+type incident struct {
+	Opened
+	OpenedAt time.Time
+	Stage    stage
+	// Step is the rung that is due or under way; Retries how often it failed before any effect.
+	Step    int
+	Retries int
+	// RestartDue tells that the step's failover is done and the client has yet to be restarted for it.
+	RestartDue bool
+	// Since is when the present stage began.
+	Since time.Time
+	// HeadSlot is the node's head before the step's effect.
+	HeadSlot *uint64
+	// Changes are the files changed in this incident, oldest first, not yet taken back.
+	Changes []source.Change
+	// Decision is the last one written.
+	Decision *Decision
+	// Story is what happened, a line an event, for people.
+	Story []event
+
+	Closed   *Closed
+	ClosedAt time.Time
+
+	// What follows is not replayed: it is seen afresh after a start.
+	memory memory
+}
+
+// event is one line of an incident's story.
+type event struct {
+	At   time.Time `json:"at"`
+	Kind string    `json:"kind"`
+	Text string    `json:"text"`
+}
+
+type memory struct {
+	lastSeen  time.Time // when an Alertmanager last told of the alert
+	notBefore time.Time // when it is worth looking again
+	first     *sighting // the first of the two looks that confirm a symptom
+	heldSince time.Time // since when the step's check has been true
+	baseline  *uint64   // backfill remaining at the first look of a verification
+}
+
+// maxStory and maxRecent bound what is kept in memory for the API.
+const (
+	maxStory  = 200
+	maxRecent = 100
+)
+
+type attempt struct {
+	intent string
+	at     time.Time
+}
+
+type exhaustedKey struct{ node, playbook string }
+
+// state is what the journal says. It changes by apply alone, live and in replay alike.
+type state struct {
+	// open incidents by fingerprint, and by id.
+	open map[string]*incident
+	byID map[string]*incident
+	// recent are closed incidents, newest last.
+	recent []*incident
+	// closed remembers the last end of each fingerprint.
+	closed map[string]Closed
+	// attempts by node, oldest first.
+	attempts  map[string][]attempt
+	exhausted map[exhaustedKey]Exhausted
+	// pending intents are those without outcome.
+	pending map[string]Intent
+	opened  int
+	intents int
+}
+
+func newState() *state {
+	return &state{
+		open: map[string]*incident{}, byID: map[string]*incident{}, closed: map[string]Closed{},
+		attempts: map[string][]attempt{}, exhausted: map[exhaustedKey]Exhausted{}, pending: map[string]Intent{},
+	}
+}
+
+// apply makes a record part of the state.
+func (s *state) apply(r journal.Record) error {
+	p, err := payloadOf(r)
+	if err != nil {
+		return fmt.Errorf("journal record %d: read %s: %w", r.Seq, r.Kind, err)
+	}
+	switch p := p.(type) {
+	case *Opened:
+		s.opened++
+		i := &incident{Opened: *p, OpenedAt: r.Time, Stage: stageOpen, Since: r.Time}
+		i.memory.lastSeen = r.Time
+		s.open[p.Fingerprint], s.byID[p.Incident] = i, i
+		i.tell(r, fmt.Sprintf("%s fires for %s: playbook %s", p.Alert, p.Node, p.Playbook))
+	case *Intent:
+		s.intents++
+		s.pending[p.ID] = *p
+		s.attempts[p.Node] = append(s.attempts[p.Node], attempt{p.ID, r.Time})
+	case *Exhausted:
+		s.exhausted[exhaustedKey{p.Node, p.Playbook}] = *p
+	case *Cleared:
+		delete(s.exhausted, exhaustedKey{p.Node, p.Playbook})
+	}
+	if i := s.byID[incidentOf(p)]; i != nil {
+		s.applyTo(i, r, p)
+	}
+	if p, ok := p.(*Outcome); ok {
+		if p.Result == resultRefused {
+			s.forget(s.pending[p.Intent])
+		}
+		delete(s.pending, p.Intent)
+	}
+	return nil
+}
+
+func incidentOf(payload any) string {
+	switch p := payload.(type) {
+	case *Closed:
+		return p.Incident
+	case *Decision:
+		return p.Incident
+	case *Skipped:
+		return p.Incident
+	case *Intent:
+		return p.Incident
+	case *Outcome:
+		return p.Incident
+	case *Verified:
+		return p.Incident
+	case *Exhausted:
+		return p.Incident
+	}
+	return ""
+}
+
+func (s *state) applyTo(i *incident, r journal.Record, payload any) {
+	switch p := payload.(type) {
+	case *Decision:
+		i.Decision = p
+		i.tell(r, p.String())
+	case *Skipped:
+		i.tell(r, fmt.Sprintf("step %d, %s, is passed over: %s", p.Step+1, p.Action, p.Why))
+		i.next(r.Time)
+	case *Intent:
+		i.enter(stageActing, r.Time)
+		if p.HeadSlot != nil {
+			i.HeadSlot = p.HeadSlot
+		}
+		i.tell(r, "will "+p.String())
+	case *Outcome:
+		s.applyOutcome(i, r, p)
+	case *Verified:
+		if p.OK {
+			i.tell(r, "it helped: "+p.Evidence)
+			i.enter(stageSettled, r.Time)
+		} else {
+			i.tell(r, "it did not help: "+p.Evidence)
+			i.next(r.Time)
+		}
+	case *Exhausted:
+		i.enter(stageExhausted, r.Time)
+		i.tell(r, "people are needed: "+p.Why)
+	case *Closed:
+		i.Closed, i.ClosedAt = p, r.Time
+		i.tell(r, "closed: "+p.Reason)
+		delete(s.open, i.Fingerprint)
+		delete(s.byID, i.Incident)
+		s.closed[i.Fingerprint] = *p
+		s.recent = append(s.recent, i)
+		if len(s.recent) > maxRecent {
+			s.recent = slices.Delete(s.recent, 0, len(s.recent)-maxRecent)
+		}
+	}
+}
+
+func (s *state) applyOutcome(i *incident, r journal.Record, p *Outcome) {
+	in := s.pending[p.Intent]
+	i.tell(r, p.sentence(in))
+	undo := in.Action == actionUndo
+	switch {
+	case undo && p.Result != resultRefused && len(i.Changes) > 0:
+		// Whether it worked or not, it is tried once.
+		i.Changes = i.Changes[:len(i.Changes)-1]
+	case !undo && in.Change != nil && (p.Result == resultDone || p.Result == resultUnknown):
+		i.Changes = append(i.Changes, *in.Change)
+	}
+	switch {
+	case undo:
+		i.enter(stageOpen, r.Time)
+	case p.Result == resultDone && p.RestartNeeded:
+		i.enter(stageOpen, r.Time)
+		i.RestartDue = true
+	case p.Result == resultDone || p.Result == resultUnknown:
+		i.RestartDue = false
+		i.enter(stageVerifying, r.Time)
+	case p.Result == resultRefused:
+		i.enter(stageOpen, r.Time)
+	case p.Result == resultNotDone && i.Retries == 0:
+		i.Retries++
+		i.enter(stageOpen, r.Time)
+	default:
+		i.next(r.Time)
+	}
+}
+
+// forget takes back the attempt of an intent that had no effect because a guard spoke up in time.
+func (s *state) forget(in Intent) {
+	s.attempts[in.Node] = slices.DeleteFunc(s.attempts[in.Node], func(a attempt) bool { return a.intent == in.ID })
+}
+
+// since counts a node's attempts after a time, and tells when the last one was.
+func (s *state) since(node string, after time.Time) (n int, last time.Time) {
+	for _, a := range s.attempts[node] {
+		if a.at.After(after) {
+			n++
+		}
+		last = a.at
+	}
+	return n, last
+}
+
+// busy are the nodes under remediation, without one incident.
+func (s *state) busy(except *incident) map[string]bool {
+	nodes := map[string]bool{}
+	for _, i := range s.open {
+		if i != except && (i.Stage == stageActing || i.Stage == stageVerifying || i.RestartDue) {
+			nodes[i.Node] = true
+		}
+	}
+	return nodes
+}
+
+// ordered are the open incidents, oldest first.
+func (s *state) ordered() []*incident {
+	out := make([]*incident, 0, len(s.open))
+	for _, i := range s.open {
+		out = append(out, i)
+	}
+	slices.SortFunc(out, func(a, b *incident) int {
+		if c := a.OpenedAt.Compare(b.OpenedAt); c != 0 {
+			return c
+		}
+		return compareIDs(a.Incident, b.Incident)
+	})
+	return out
+}
+
+func compareIDs(a, b string) int {
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func (i *incident) enter(to stage, at time.Time) {
+	i.Stage, i.Since = to, at
+	seen := i.memory.lastSeen
+	i.memory = memory{lastSeen: seen}
+}
+
+// next goes to the next rung of the ladder.
+func (i *incident) next(at time.Time) {
+	i.Step++
+	i.Retries = 0
+	i.RestartDue = false
+	i.enter(stageOpen, at)
+}
+
+func (i *incident) tell(r journal.Record, text string) {
+	i.Story = append(i.Story, event{At: r.Time, Kind: r.Kind, Text: text})
+	if len(i.Story) > maxStory {
+		i.Story = slices.Delete(i.Story, 1, 2) // the first line says what it is about
+	}
+}
+
+// String is the decision as a sentence.
+func (d Decision) String() string {
+	head := map[string]string{
+		verdictWait: "waits with " + d.Action, verdictHealthy: "nothing to do", verdictAct: "goes ahead with " + d.Action,
+		verdictWould: "would " + d.Action + ", were the mode act",
+	}[d.Verdict]
+	for _, a := range d.Answers {
+		if a.Blocks || d.Verdict != verdictWait {
+			head += "; " + a.Guard + ": " + a.Why
+		}
+	}
+	return head
+}
+
+// String is the intent as a sentence without its subject.
+func (in Intent) String() string {
+	switch in.Action {
+	case actionRestart:
+		return fmt.Sprintf("restart the %s client of %s (%s)", in.Client, in.Node, in.Target)
+	case actionFailover:
+		return fmt.Sprintf("change the checkpoint source of %s in %s from %s to %s", in.Node, in.Target, in.From, in.To)
+	case actionUndo:
+		return fmt.Sprintf("put back the checkpoint source of %s in %s", in.Node, in.Target)
+	}
+	return in.Action
+}
+
+func (o Outcome) sentence(in Intent) string {
+	switch o.Result {
+	case resultDone:
+		s := "done: " + in.String()
+		if o.Why != "" {
+			s += "; " + o.Why
+		}
+		return s
+	case resultRefused:
+		return "not done, a guard spoke up: " + o.Error
+	case resultUnknown:
+		return "the program ended before the outcome was known: " + o.Error
+	}
+	return o.Result + ": " + o.Error
+}

@@ -1,0 +1,364 @@
+package remediate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/checkpoint-exporter/checkpoint_exporter/beacon"
+	"github.com/checkpoint-exporter/checkpoint_exporter/config"
+	"github.com/checkpoint-exporter/checkpoint_exporter/network"
+	"github.com/checkpoint-exporter/checkpoint_exporter/node"
+	"github.com/checkpoint-exporter/checkpoint_exporter/progress"
+	"github.com/checkpoint-exporter/checkpoint_exporter/provider"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/actuator"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/receiver"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
+)
+
+// world is a fleet as the engine meets it: nodes and providers that a test moves, with a real journal and real files. It runs in
+// a synctest bubble, so its time is the bubble's.
+type world struct {
+	*testing.T
+	dir     string
+	cfg     *config.Config
+	nodes   map[string]*fakeNode
+	bad     map[string][]provider.Finding // provider to why it is not usable
+	lag     uint64                        // of every provider, in epochs
+	journal *journal.Journal
+	engine  *Engine
+	step    func(string) error // fails steps of the journal
+
+	stop func()
+	done chan struct{}
+	mu   sync.Mutex
+}
+
+// fence orders what the test has written before what the engine reads next: synctest orders only the other direction.
+func (w *world) fence() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+}
+
+// fakeNode is a node and the unit that runs it.
+type fakeNode struct {
+	world *world
+	// head is frozen at stuck while that is not nil.
+	stuck   *uint64
+	refused bool
+	peers   uint64
+	// cure tells whether a restart gets it going.
+	cure bool
+
+	restarts   int
+	invocation int
+	active     actuator.Activity
+	// onState and onRestart run inside the calls; an error of onRestart is returned.
+	onState   func()
+	onRestart func() error
+}
+
+const baseConfig = `
+network: {name: devnet, genesis_time: 946684800, genesis_validators_root: "0x3e8bd71d9925794b4f5e8623e15094ea6edc0fd206e3551e13dd2d10e08fbaba",
+  seconds_per_slot: 12, slots_per_epoch: 32, deposit_chain_id: 1337}
+providers:
+  - {name: alpha, url: "http://alpha.test"}
+  - {name: beta, url: "http://beta.test"}
+  - {name: gamma, url: "http://gamma.test"}
+nodes:
+  - name: node-1
+    consensus: {url: "http://node-1.test"}
+    restart: {systemd: node-1.service}
+    restart_execution: {systemd: node-1-el.service}
+    source: {yaml: {file: "DIR/inventory.yaml", key: checkpoint_sync_url}}
+    data_dir: "DIR/data"
+  - name: node-2
+    consensus: {url: "http://node-2.test"}
+    restart: {systemd: node-2.service}
+  - {name: node-3, consensus: {url: "http://node-3.test"}, restart: {systemd: node-3.service}}
+  - {name: node-4, consensus: {url: "http://node-4.test"}, restart: {systemd: node-4.service}}
+remediation:
+  mode: act
+  journal: DIR/journal.jsonl
+  alertmanagers: []
+  guards: {pause_file: "DIR/pause"}
+`
+
+const inventory = `# the fleet
+all:
+  hosts:
+    node-1:
+      checkpoint_sync_url: "http://alpha.test" # keep me
+`
+
+func newWorld(t *testing.T, edits ...string) *world {
+	t.Helper()
+	w := &world{T: t, dir: t.TempDir(), nodes: map[string]*fakeNode{}, bad: map[string][]provider.Finding{}}
+	text := strings.NewReplacer(edits...).Replace(baseConfig)
+	c, err := config.Parse("checkpoint.yml", []byte(strings.ReplaceAll(text, "DIR", w.dir)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.cfg = c
+	if err := os.WriteFile(filepath.Join(w.dir, "inventory.yaml"), []byte(inventory), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range c.Nodes {
+		w.nodes[n.Name] = &fakeNode{world: w, peers: 50, invocation: 1, active: actuator.Active}
+	}
+	return w
+}
+
+// start opens the journal and runs the engine, as a start of the program does.
+func (w *world) start() {
+	w.Helper()
+	var err error
+	w.journal, err = journal.Open(w.cfg.Remediation.Journal, journal.Options{Step: func(s string) error {
+		w.fence()
+		if w.step != nil {
+			return w.step(s)
+		}
+		return nil
+	}})
+	if err != nil {
+		w.Fatal(err)
+	}
+	reg := prometheus.NewRegistry()
+	m, err := newMetrics(reg)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.engine, err = NewEngine(w.cfg, w.journal, w, w, m, log.NewNopLogger())
+	if err != nil {
+		w.Fatal(err)
+	}
+	reg.MustRegister(w.engine)
+	ctx, cancel := context.WithCancel(w.Context())
+	w.done = make(chan struct{})
+	go func(e *Engine, done chan struct{}) { defer close(done); _ = e.Run(ctx) }(w.engine, w.done)
+	w.stop = func() {
+		cancel()
+		<-w.done
+		if err := w.journal.Close(); err != nil {
+			w.Error(err)
+		}
+	}
+}
+
+// crash ends the engine between an intent and its outcome: what the journal has by then is what the next start finds.
+func (w *world) restart() {
+	w.Helper()
+	w.stop()
+	w.start()
+}
+
+func (w *world) pass(d time.Duration) {
+	w.fence()
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// stall freezes a node's head behind the clock.
+func (w *world) stall(name string) {
+	h := w.chain().Slot(time.Now())
+	w.nodes[name].stuck = &h
+	w.pass(11 * time.Minute)
+}
+
+func (w *world) chain() network.Chain { return w.cfg.NetworkSpec().ChainAt(time.Now()) }
+
+func (w *world) fire(node, playbook string) receiver.Alert {
+	w.Helper()
+	a := receiver.Alert{
+		Fingerprint: fmt.Sprintf("%s-%s-0000000", node, playbook), Status: receiver.Firing, StartsAt: time.Now(),
+		Labels: map[string]string{"alertname": "Checkpoint" + playbook, "node": node, "playbook": playbook},
+	}
+	w.keep(a)
+	return a
+}
+
+func (w *world) resolve(a receiver.Alert) {
+	w.Helper()
+	a.Status, a.EndsAt = receiver.Resolved, time.Now()
+	w.keep(a)
+}
+
+func (w *world) keep(alerts ...receiver.Alert) {
+	w.Helper()
+	if err := w.engine.Keep(w.Context(), alerts); err != nil {
+		w.Error(err)
+	}
+	synctest.Wait()
+}
+
+// incident is the newest one of a node, open or closed.
+func (w *world) incident(node string) IncidentView {
+	w.Helper()
+	var newest IncidentView
+	for _, i := range w.engine.View().Incidents {
+		if i.Node == node && !i.OpenedAt.Before(newest.OpenedAt) {
+			newest = i
+		}
+	}
+	if newest.ID == "" {
+		w.Fatalf("no incident of %s", node)
+	}
+	return newest
+}
+
+func (w *world) story(node string) string {
+	var b strings.Builder
+	for _, ev := range w.incident(node).Story {
+		b.WriteString(ev.Text + "\n")
+	}
+	return b.String()
+}
+
+// records are the journal's, by kind, read from the disk.
+func (w *world) records(kind string) (out []journal.Record) {
+	w.Helper()
+	for r, err := range w.journal.Records() {
+		if err != nil {
+			w.Fatal(err)
+		}
+		if r.Kind == kind {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (w *world) outcomes() (out []string) {
+	for _, r := range w.records(kindOutcome) {
+		var o Outcome
+		if err := r.Decode(&o); err != nil {
+			w.Fatal(err)
+		}
+		out = append(out, o.Result)
+	}
+	return out
+}
+
+func (w *world) inventory() string {
+	b, err := os.ReadFile(filepath.Join(w.dir, "inventory.yaml"))
+	if err != nil {
+		w.Fatal(err)
+	}
+	return string(b)
+}
+
+// Actuator and Source make the world the engine's hands.
+func (w *world) Actuator(r config.Restart) (actuator.Actuator, error) {
+	name := strings.TrimSuffix(strings.TrimSuffix(r.Systemd, ".service"), "-el")
+	return unit{w.nodes[name], r.Systemd}, nil
+}
+
+func (w *world) Source(n config.Node) (source.Source, error) {
+	return Machine{Backups: filepath.Join(w.dir, "backups")}.Source(n)
+}
+
+type unit struct {
+	n    *fakeNode
+	name string
+}
+
+func (u unit) String() string { return u.name }
+
+func (u unit) State(context.Context) (actuator.State, error) {
+	u.n.world.fence()
+	if u.n.onState != nil {
+		u.n.onState()
+	}
+	return actuator.State{Active: u.n.active, InvocationID: fmt.Sprint(u.n.invocation)}, nil
+}
+
+func (u unit) Restart(context.Context) (actuator.Outcome, error) {
+	u.n.world.fence()
+	if u.n.onRestart != nil {
+		if err := u.n.onRestart(); err != nil {
+			return actuator.Outcome{}, err
+		}
+	}
+	u.n.restarts++
+	u.n.invocation++
+	if u.n.cure {
+		u.n.stuck, u.n.refused = nil, false
+		u.n.peers = 50
+	}
+	return actuator.Outcome{}, nil
+}
+
+// Look, Phase, Judge and Close make it the engine's eyes.
+func (w *world) Look(_ context.Context, name string) node.Observation {
+	w.fence()
+	n := w.nodes[name]
+	o := node.Observation{At: time.Now(), Chain: w.chain()}
+	if n.refused {
+		o.Consensus.Syncing.Err = &beacon.Error{Reason: beacon.Connect, Message: "connection refused", Err: syscall.ECONNREFUSED}
+		return o
+	}
+	head := o.Chain.Slot(o.At)
+	if n.stuck != nil {
+		head = *n.stuck
+	}
+	o.Consensus.Syncing.Value = &beacon.Syncing{HeadSlot: head}
+	o.Consensus.Peers.Value = &beacon.PeerCount{Connected: n.peers}
+	return o
+}
+
+func (w *world) Phase(string, time.Time) progress.Phase { return progress.Syncing }
+
+func (w *world) Judge(context.Context, time.Duration) provider.Judgement {
+	w.fence()
+	yes := true
+	j := provider.Judgement{At: time.Now(), Chain: w.chain()}
+	for _, p := range w.cfg.Providers {
+		lag := w.lag
+		v := provider.Verdict{Provider: p.Name, URL: p.URL, Reasons: w.bad[p.Name], LagEpochs: &lag}
+		if len(v.Reasons) == 0 {
+			v.Usable, v.Agrees = w.lag <= 4, &yes
+		} else {
+			v.LagEpochs = nil
+		}
+		if v.Usable {
+			j.Quorum.Providers++
+		}
+		j.Verdicts = append(j.Verdicts, v)
+	}
+	return j
+}
+
+func (w *world) Close() {}
+
+func (w *world) down(names ...string) {
+	for _, n := range names {
+		w.bad[n] = []provider.Finding{{Reason: provider.Connect, Text: "connection refused"}}
+	}
+}
+
+var errDisk = errors.New("no space left on device")
+
+// inBubble runs a test on simulated time.
+func inBubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
+
+// batch repeats alerts that are known already.
+func (w *world) batch(a receiver.Alert) []receiver.Alert { return []receiver.Alert{a, a} }
+
+func (w *world) cooling(node string) bool {
+	return strings.Contains(w.story(node), "cooldown until")
+}
