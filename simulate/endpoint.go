@@ -93,8 +93,8 @@ func (e *endpoint) shut() {
 	if e.server == nil {
 		return
 	}
-	e.cancel()
 	_ = e.server.Close()
+	e.cancel()
 	<-e.done
 	e.server, e.cancel, e.done = nil, nil, nil
 }
@@ -120,12 +120,12 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// drop ends a request's connection without an answer.
+// drop ends a request's connection without an answer. Where there is none, as with a recorder, it answers 503.
 func drop(w http.ResponseWriter) {
-	if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
-		_ = c.Close()
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	// net/http's own way to abort; reached with HTTP/2 and with recorders.
-	panic(http.ErrAbortHandler)
+	_ = c.Close()
 }

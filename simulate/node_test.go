@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -117,11 +118,12 @@ func TestBootstrapFails(t *testing.T) {
 			bubble(t, func(t *testing.T, w world) {
 				p := w.provider("alpha", simulate.ProviderOptions{Faults: []simulate.Fault{tc.fault}})
 				good := w.provider("good", simulate.ProviderOptions{})
-				source := p.URL()
+				var source atomic.Value
+				source.Store(p.URL())
 				n := w.node("node-1", simulate.NodeOptions{
-					Client: tc.client, RestartDelay: 5 * time.Second, Source: func() (string, error) { return source, nil },
+					Client: tc.client, RestartDelay: time.Minute, Source: func() (string, error) { return source.Load().(string), nil },
 				})
-				time.Sleep(200 * time.Second)
+				time.Sleep(250 * time.Second)
 				s := n.Status()
 				if s.Database || !strings.Contains(s.LastError, tc.says) || !w.refused(n) {
 					t.Fatalf("%+v, want a reason with %q", s, tc.says)
@@ -129,7 +131,7 @@ func TestBootstrapFails(t *testing.T) {
 				if len(s.Starts) < 2 {
 					t.Errorf("it was not started again: %v", s.Starts)
 				}
-				source = good.URL()
+				source.Store(good.URL())
 				must(t, n.Restart(t.Context()))
 				must(t, n.WaitReady(t.Context()))
 				if s := n.Status(); s.Starts[len(s.Starts)-1].Source != good.URL() {

@@ -147,7 +147,7 @@ func (n *Node) WaitReady(ctx context.Context) error {
 		n.mu.Unlock()
 		switch {
 		case state == StateRunning:
-			return nil
+			return n.settle(ctx) // the state comes first and the listener at once after it
 		case state == StateStopped:
 			return fmt.Errorf("node %q is stopped", n.name)
 		case state == StateExited && n.opts.RestartDelay == 0:

@@ -22,10 +22,12 @@ func (fs faults) upset(w http.ResponseWriter, r *http.Request, d dialect, next h
 		switch f.Kind {
 		case KindSlow:
 			if pause(r.Context(), f.Delay) != nil {
+				drop(w)
 				return
 			}
 		case KindHang, KindAPIHang:
 			<-r.Context().Done()
+			drop(w) // or net/http would answer an empty 200
 			return
 		case KindRateLimited:
 			if f.RetryAfter > 0 {
