@@ -117,6 +117,7 @@ func newStopwatch(tb testing.TB) *stopwatch {
 }
 
 func (s *stopwatch) lap(what string) {
+	s.tb.Helper()
 	now := time.Now()
 	s.tb.Logf("%6.1f s, %6.1f s in all: %s", now.Sub(s.last).Seconds(), now.Sub(s.began).Seconds(), what)
 	s.last = now

@@ -25,7 +25,7 @@ func TestLoop(t *testing.T) {
 	writeFile(t, at.tokenFile, token+"\n")
 
 	m := startMachine(t)
-	s.furnish(t, m, s.config(local(at.alertmanager)))
+	s.furnish(t, m, s.config(local(at.alertmanager)), "checkpoint_exporter", "checkpoint_remediator")
 	m.write("/etc/default/checkpoint-exporter", "OPTIONS=--web.listen-address="+at.exporter+" --log.level=debug\n", 0o644)
 	m.write("/etc/default/checkpoint-remediator", "OPTIONS=--web.listen-address="+at.remediator+" --log.level=debug\n", 0o644)
 	m.startUnit("checkpoint-exporter.service")

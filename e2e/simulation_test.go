@@ -123,9 +123,9 @@ const (
 )
 
 // furnish puts into a machine what the programs need there: units, configuration, token, inventory, and the unit of the stalled node.
-func (s *simulation) furnish(tb testing.TB, m *machine, config string) {
+func (s *simulation) furnish(tb testing.TB, m *machine, config string, programs ...string) {
 	tb.Helper()
-	installUnits(tb, m, unit)
+	installUnits(tb, m, unit, programs...)
 	m.write("/etc/checkpoint/checkpoint.yml", config, 0o644)
 	m.write("/etc/checkpoint/token", token+"\n", 0o640)
 	m.mustRun("chgrp", "checkpoint", "/etc/checkpoint/token")

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// installUnits puts the shipped units, user and polkit rule where a package would, with the programs of this build, and the given text
-// in the place of the rule's list of units.
-func installUnits(tb testing.TB, m *machine, restartable ...string) {
+// installUnits puts the shipped units, user and polkit rule where a package would, with some programs of this build, and a unit in the
+// place of those that the rule lists.
+func installUnits(tb testing.TB, m *machine, restartable string, programs ...string) {
 	tb.Helper()
 	deploy := filepath.Join(repository(), "deploy")
 	units, err := filepath.Glob(filepath.Join(deploy, "systemd", "*.service"))
@@ -21,7 +21,7 @@ func installUnits(tb testing.TB, m *machine, restartable ...string) {
 	for _, unit := range units {
 		m.install(unit, "/etc/systemd/system/"+filepath.Base(unit), 0o644)
 	}
-	for _, program := range []string{"checkpoint_exporter", "checkpoint_remediator", "checkpointd"} {
+	for _, program := range programs {
 		m.install(ourProgram(tb, program), "/usr/bin/"+program, 0o755)
 	}
 	m.install(filepath.Join(deploy, "systemd", "checkpoint.sysusers"), "/usr/lib/sysusers.d/checkpoint.conf", 0o644)
@@ -36,12 +36,12 @@ func installUnits(tb testing.TB, m *machine, restartable ...string) {
 		tb.Fatalf("the polkit rule no longer lists %s", shipped)
 	}
 	m.write("/etc/polkit-1/rules.d/50-checkpoint.rules",
-		strings.Replace(string(rule), shipped, `["`+strings.Join(restartable, `", "`)+`"]`, 1), 0o644)
+		strings.Replace(string(rule), shipped, `["`+restartable+`"]`, 1), 0o644)
 }
 
 func TestShippedUnits(t *testing.T) {
 	m := startMachine(t)
-	installUnits(t, m, "lighthouse.service")
+	installUnits(t, m, "lighthouse.service", "checkpoint_exporter", "checkpoint_remediator", "checkpointd")
 	for _, unit := range []string{"checkpoint-exporter.service", "checkpoint-remediator.service", "checkpointd.service"} {
 		out, err := m.run("systemd-analyze", "verify", "--man=no", "/etc/systemd/system/"+unit)
 		if err != nil || strings.TrimSpace(out) != "" {
