@@ -135,7 +135,7 @@ func TestNothingActs(t *testing.T) {
 			w.down("alpha")
 			w.bad["beta"] = []provider.Finding{{Reason: provider.Stale, Text: "stale"}}
 		}, alert: "source_unusable", guard: "quorum"},
-		{name: "the node is well", make: func(w *world) { w.nodes["node-1"].stuck = nil }, guard: "nothing to do; pause"},
+		{name: "the node is well", make: func(w *world) { w.nodes["node-1"].stuck = nil }, guard: "nothing to do; symptom: its head"},
 		{name: "the node does not answer", make: func(w *world) { w.nodes["node-1"].refused = true }, guard: "symptom: the node does not answer"},
 		{name: "the unit was stopped by someone", make: func(w *world) { w.nodes["node-1"].active = actuator.Inactive }, guard: "stopped"},
 		{name: "reset window", edits: []string{"deposit_chain_id: 1337}", "deposit_chain_id: 1337, iterations: {anchor: 1, anchor_genesis_time: 946684800, interval: 100m, base_chain_id: 5}}"}, guard: "quiet"},

@@ -301,18 +301,19 @@ func (i *incident) tell(r journal.Record, text string) {
 	}
 }
 
-// String is the decision as a sentence.
+// String is the decision as a sentence: what speaks against acting, or by what evidence it is right. What every other guard
+// said stands in Answers.
 func (d Decision) String() string {
-	head := map[string]string{
-		verdictWait: "waits with " + d.Action, verdictHealthy: "nothing to do", verdictAct: "goes ahead with " + d.Action,
-		verdictWould: "would " + d.Action + ", were the mode act",
+	text := map[string]string{
+		verdictWait: d.Action + " waits", verdictHealthy: "nothing to do", verdictAct: "goes ahead with " + d.Action,
+		verdictWould: "would act",
 	}[d.Verdict]
 	for _, a := range d.Answers {
-		if a.Blocks || d.Verdict != verdictWait {
-			head += "; " + a.Guard + ": " + a.Why
+		if a.Blocks || a.Guard == "symptom" {
+			text += "; " + a.Guard + ": " + a.Why
 		}
 	}
-	return head
+	return text
 }
 
 // String is the intent as a sentence without its subject.
