@@ -62,15 +62,19 @@ func (s *scene) visits(name string) []time.Time {
 
 func (s *scene) exporter(cfg *config.Config) *Exporter {
 	s.t.Helper()
-	e, err := New(cfg, log.NewNopLogger(), Options{
-		Clock: func() time.Time { return s.now() }, Version: "1.2.3",
-		newProber: func(c config.Provider, _ provider.ProberOptions) (prober, error) { return fakeProber{s, c}, nil },
-		newLooker: func(c config.Node, _ time.Duration) (looker, error) { return fakeLooker{s, c}, nil },
-	})
+	e, err := New(cfg, log.NewNopLogger(), s.options())
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return e
+}
+
+func (s *scene) options() Options {
+	return Options{
+		Clock: func() time.Time { return s.now() }, Version: "1.2.3",
+		newProber: func(c config.Provider, _ provider.ProberOptions) (prober, error) { return fakeProber{s, c}, nil },
+		newLooker: func(c config.Node, _ time.Duration) (looker, error) { return fakeLooker{s, c}, nil },
+	}
 }
 
 type fakeProber struct {
@@ -218,7 +222,7 @@ func handler(t *testing.T, e *Exporter) http.Handler {
 	return mux
 }
 
-func get(t *testing.T, h http.Handler, path string, header ...string) (int, string) {
+func get(t testing.TB, h http.Handler, path string, header ...string) (int, string) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, path, nil)
 	for i := 0; i+1 < len(header); i += 2 {
