@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -75,7 +76,8 @@ func (e *endpoint) open(ctx context.Context) error {
 		Handler:           e.handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ErrorLog:          discardLog(),
+		// Aborted connections are what this package is for.
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	done := make(chan struct{})
 	e.server, e.cancel, e.done = srv, cancel, done

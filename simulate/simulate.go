@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	stdlog "log"
 	"sync"
 	"time"
 
@@ -192,6 +190,3 @@ func (s *Simulation) add(p *Provider, n *Node) error {
 func (s *Simulation) wait(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / s.opts.Pace)
 }
-
-// discardLog silences net/http: aborted connections are what this package is for.
-func discardLog() *stdlog.Logger { return stdlog.New(io.Discard, "", 0) }

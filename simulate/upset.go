@@ -106,7 +106,7 @@ func bomb(w http.ResponseWriter, r *http.Request, n int64) {
 		_ = z.Close()
 		return out.Bytes()
 	}
-	const member = 8 << 20
+	const member = 1 << 20
 	w.Header().Set("Content-Type", media)
 	w.Header().Set("Content-Encoding", "gzip")
 	if _, err := w.Write(squeeze([]byte(begin))); err != nil {
