@@ -26,6 +26,8 @@ type Options struct {
 	TLS *tls.Config
 	// Resolver resolves host names; nil means the system's.
 	Resolver *net.Resolver
+	// Dial opens connections, as http.Transport's DialContext does; nil means by TCP, and Resolver.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // UserAgent is how a version of the exporter introduces itself.
@@ -75,14 +77,16 @@ func newDoor(base string, o Options) (*door, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
 	}
-	dialer := &net.Dialer{Timeout: o.Timeout, KeepAlive: 30 * time.Second, Resolver: o.Resolver}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{Timeout: o.Timeout, KeepAlive: 30 * time.Second, Resolver: o.Resolver}).DialContext
+	}
 	// HTTP/1.1 only: closing the body of an unfinished answer closes the connection, which is what ends a state's download.
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	d := &door{base: u, agent: o.UserAgent, timeout: o.Timeout, http: &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dialer.DialContext,
+			DialContext:            o.Dial,
 			TLSClientConfig:        o.TLS,
 			TLSHandshakeTimeout:    o.Timeout,
 			DisableCompression:     true,

@@ -23,7 +23,7 @@ type looker interface {
 func (o Options) realLooker(c config.Node, timeout time.Duration) (looker, error) {
 	client, err := node.New(node.Options{
 		ConsensusURL: c.Consensus.URL, MetricsURL: c.Consensus.MetricsURL, ExecutionURL: c.Execution.URL,
-		Timeout: timeout, UserAgent: o.Beacon.UserAgent, TLS: o.Beacon.TLS, Now: o.Clock,
+		Timeout: timeout, UserAgent: o.Beacon.UserAgent, TLS: o.Beacon.TLS, Dial: o.Beacon.Dial, Now: o.Clock,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("node %q: %w", c.Name, err)

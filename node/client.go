@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -22,9 +23,10 @@ type Options struct {
 	ExecutionURL string
 	// Timeout bounds a whole look; 0 means 5 seconds.
 	Timeout time.Duration
-	// UserAgent and TLS are as in beacon.Options.
+	// UserAgent, TLS and Dial are as in beacon.Options.
 	UserAgent string
 	TLS       *tls.Config
+	Dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -75,7 +77,7 @@ func New(o Options) (*Client, error) {
 	if c.now == nil {
 		c.now = time.Now
 	}
-	bo := beacon.Options{UserAgent: o.UserAgent, Timeout: c.timeout, TLS: o.TLS}
+	bo := beacon.Options{UserAgent: o.UserAgent, Timeout: c.timeout, TLS: o.TLS, Dial: o.Dial}
 	var err error
 	if c.consensus, err = beacon.NewClient(o.ConsensusURL, bo); err != nil {
 		return nil, fmt.Errorf("consensus client: %w", err)
