@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -32,8 +33,12 @@ type catchUp struct {
 	absent map[string]int // fingerprint to reads in a row
 }
 
-func newCatchUp(e *Engine) *catchUp {
-	return &catchUp{engine: e, client: &http.Client{Timeout: catchUpTimeout}, absent: map[string]int{}}
+func newCatchUp(e *Engine, dial func(ctx context.Context, network, address string) (net.Conn, error)) *catchUp {
+	u := &catchUp{engine: e, client: &http.Client{Timeout: catchUpTimeout}, absent: map[string]int{}}
+	if dial != nil {
+		u.client.Transport = &http.Transport{DialContext: dial}
+	}
+	return u
 }
 
 func (u *catchUp) run(ctx context.Context) {

@@ -48,13 +48,15 @@ const judgedFor = 20 * time.Second
 // userAgent tells servers who asks.
 const userAgent = "checkpoint_remediator"
 
-// NewEyes makes eyes for the nodes and providers of a configuration.
-func NewEyes(c *config.Config) (Eyes, error) {
+// NewEyes makes eyes for the nodes and providers of a configuration. Of o they take how servers are reached; UserAgent and Timeout are
+// their own.
+func NewEyes(c *config.Config, o beacon.Options) (Eyes, error) {
+	o.UserAgent, o.Timeout = userAgent, c.Probe.Timeout.Std()
 	e := &eyes{network: c.NetworkSpec(), nodes: map[string]*node.Client{}, followers: map[string]*progress.Follower{}}
 	for _, n := range c.Nodes {
 		client, err := node.New(node.Options{
 			ConsensusURL: n.Consensus.URL, MetricsURL: n.Consensus.MetricsURL, ExecutionURL: n.Execution.URL,
-			Timeout: c.Probe.Timeout.Std(), UserAgent: userAgent,
+			Timeout: o.Timeout, UserAgent: o.UserAgent, TLS: o.TLS, Dial: o.Dial,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("node %q: %w", n.Name, err)
@@ -65,8 +67,7 @@ func NewEyes(c *config.Config) (Eyes, error) {
 	var probers []*provider.Prober
 	for _, p := range c.Providers {
 		prober, err := provider.NewProber(p.Name, p.URL, provider.ProberOptions{
-			Client:              beacon.Options{Timeout: c.Probe.Timeout.Std(), UserAgent: userAgent},
-			StateHeaderInterval: c.Probe.StateHeaderInterval.Std(),
+			Client: o, StateHeaderInterval: c.Probe.StateHeaderInterval.Std(),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("provider %q: %w", p.Name, err)

@@ -18,12 +18,22 @@ import (
 	"github.com/prometheus/common/version"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/checkpoint-exporter/checkpoint_exporter/beacon"
 	"github.com/checkpoint-exporter/checkpoint_exporter/config"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/actuator"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/receiver"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
 )
+
+// Options are a Remediator's. The zero value is fit for use.
+type Options struct {
+	// Beacon is how nodes and providers are reached, and its Dial also how Alertmanagers are. UserAgent and Timeout are set by the
+	// Remediator.
+	Beacon beacon.Options
+	// Hands are what it acts with; nil means this machine's.
+	Hands Hands
+}
 
 // Remediator is the whole of it: receiver, journal and engine.
 type Remediator struct {
@@ -32,6 +42,7 @@ type Remediator struct {
 	hook    *receiver.Receiver
 	catchUp *catchUp
 	logger  log.Logger
+	beacon  beacon.Options
 
 	mu    sync.Mutex
 	cfg   *config.Config
@@ -39,7 +50,7 @@ type Remediator struct {
 }
 
 // New opens the journal and replays it. Metrics go to reg. The caller calls Run, and Close when Run is not reached.
-func New(c *config.Config, logger log.Logger, reg prometheus.Registerer) (*Remediator, error) {
+func New(c *config.Config, logger log.Logger, reg prometheus.Registerer, o Options) (*Remediator, error) {
 	path := c.Remediation.Journal
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, c.Problem(err.Error(), "name a folder that this user may write to", "remediation", "journal")
@@ -48,7 +59,7 @@ func New(c *config.Config, logger log.Logger, reg prometheus.Registerer) (*Remed
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	r, err := assemble(c, j, logger, reg)
+	r, err := assemble(c, j, logger, reg, o)
 	if err != nil {
 		j.Close()
 		return nil, err
@@ -56,17 +67,19 @@ func New(c *config.Config, logger log.Logger, reg prometheus.Registerer) (*Remed
 	return r, nil
 }
 
-func assemble(c *config.Config, j *journal.Journal, logger log.Logger, reg prometheus.Registerer) (*Remediator, error) {
+func assemble(c *config.Config, j *journal.Journal, logger log.Logger, reg prometheus.Registerer, o Options) (*Remediator, error) {
 	m, err := newMetrics(reg)
 	if err != nil {
 		return nil, err
 	}
-	eyes, err := NewEyes(c)
+	eyes, err := NewEyes(c, o.Beacon)
 	if err != nil {
 		return nil, err
 	}
-	hands := Machine{Backups: filepath.Join(filepath.Dir(j.Path()), "backups")}
-	e, err := NewEngine(c, j, hands, eyes, m, logger)
+	if o.Hands == nil {
+		o.Hands = Machine{Backups: filepath.Join(filepath.Dir(j.Path()), "backups")}
+	}
+	e, err := NewEngine(c, j, o.Hands, eyes, m, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +92,7 @@ func assemble(c *config.Config, j *journal.Journal, logger log.Logger, reg prome
 	if err != nil {
 		return nil, c.Problem(err.Error(), "make it a file that this user may read, with the token in its first line", "remediation", "webhook", "bearer_token_file")
 	}
-	r := &Remediator{engine: e, journal: j, hook: hook, catchUp: newCatchUp(e), logger: logger, cfg: c}
+	r := &Remediator{engine: e, journal: j, hook: hook, catchUp: newCatchUp(e, o.Beacon.Dial), logger: logger, beacon: o.Beacon, cfg: c}
 	torn := j.Torn()
 	if torn.Bytes > 0 {
 		level.Warn(logger).Log("msg", "cut an unfinished line from the journal's end", "journal", j.Path(), "bytes", torn.Bytes)
@@ -150,7 +163,7 @@ func (r *Remediator) Reload(c *config.Config) error {
 		return c.Problem("the name of the token's file cannot change while the program runs", "restart the program; a new token in the same file counts at once",
 			"remediation", "webhook", "bearer_token_file")
 	}
-	eyes, err := NewEyes(c)
+	eyes, err := NewEyes(c, r.beacon)
 	if err != nil {
 		return err
 	}

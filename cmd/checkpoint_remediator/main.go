@@ -15,7 +15,7 @@ func main() {
 		Name: "checkpoint_remediator", Address: "127.0.0.1:10178",
 		Help: "Remediates Ethereum nodes on alerts: restarts clients, switches their checkpoint source, checks that it helped.",
 		New: func(c *config.Config, logger log.Logger, reg *prometheus.Registry, _ *server.Flags) (server.App, error) {
-			return remediate.New(c, logger, reg)
+			return remediate.New(c, logger, reg, remediate.Options{})
 		},
 	}.Main()
 }
