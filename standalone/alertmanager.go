@@ -44,7 +44,9 @@ type AlertmanagerOptions struct {
 	ExternalURL *url.URL         // where people reach the API; stands in notifications
 	Remediator  Webhook          // behind the receiver named ReceiverRemediator
 	Logger      *slog.Logger
-	Registerer  prometheus.Registerer
+	// Notifications is where the receiver named ReceiverLog writes.
+	Notifications *slog.Logger
+	Registerer    prometheus.Registerer
 }
 
 // Alertmanager is Alertmanager's own engine: alert store, inhibition,
@@ -125,7 +127,7 @@ func (a *Alertmanager) route(c *amconfig.Config) (routing, error) {
 		return routing{}, fmt.Errorf("read templates: %w", err)
 	}
 	tmpl.ExternalURL = a.opts.ExternalURL
-	receivers, err := buildReceivers(c.Receivers, a.opts.Remediator, tmpl, a.opts.Logger)
+	receivers, err := buildReceivers(c.Receivers, a.opts.Remediator, tmpl, a.opts.Logger, a.opts.Notifications)
 	if err != nil {
 		return routing{}, err
 	}

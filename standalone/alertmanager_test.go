@@ -147,7 +147,7 @@ func TestAlertmanagerLogs(t *testing.T) {
 	am, err := standalone.NewAlertmanager(standalone.AlertmanagerOptions{
 		Config: load(t, strings.Replace(fast, "receiver: remediator", "receiver: log", 1)),
 		Dir:    t.TempDir(), ExternalURL: here, Registerer: prometheus.NewRegistry(),
-		Logger: slog.New(slog.NewTextHandler(&out, nil)),
+		Logger: silent(), Notifications: slog.New(slog.NewTextHandler(&out, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestAlertmanagerConfigErrors(t *testing.T) {
 			t.Parallel()
 			_, err := standalone.NewAlertmanager(standalone.AlertmanagerOptions{
 				Config: load(t, "route: {receiver: people}\nreceivers: [{name: people, "+tc.receiver+"}]"),
-				Dir:    t.TempDir(), ExternalURL: here, Logger: silent(), Registerer: prometheus.NewRegistry(),
+				Dir:    t.TempDir(), ExternalURL: here, Logger: silent(), Notifications: silent(), Registerer: prometheus.NewRegistry(),
 			})
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want %q", err, tc.want)

@@ -4,14 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/checkpoint-exporter/checkpoint_exporter/standalone/internal/param"
 )
 
 // maxPoints is how many steps a range may have, as in Prometheus.
@@ -42,7 +41,7 @@ func (a API) query(w http.ResponseWriter, r *http.Request) {
 func (a API) queryRange(w http.ResponseWriter, r *http.Request) {
 	start, err := timeOr(r, "start", time.Time{})
 	end, errEnd := timeOr(r, "end", time.Time{})
-	step, errStep := seconds(r.FormValue("step"))
+	step, errStep := param.Duration(r.FormValue("step"))
 	if err := errors.Join(err, errEnd, errStep); err != nil {
 		refuse(w, err)
 		return
@@ -118,8 +117,7 @@ func fail(w http.ResponseWriter, code int, kind string, err error) {
 	_, _ = w.Write(append(text, '\n')) // whoever asked has gone
 }
 
-// timeOr reads a parameter that is a Unix time in seconds or RFC 3339. A zero
-// fallback makes it a needed one.
+// timeOr reads a parameter that is a time. A zero fallback makes it a needed one.
 func timeOr(r *http.Request, name string, fallback time.Time) (time.Time, error) {
 	text := r.FormValue(name)
 	if text == "" {
@@ -128,27 +126,9 @@ func timeOr(r *http.Request, name string, fallback time.Time) (time.Time, error)
 		}
 		return fallback, nil
 	}
-	// Beyond the year 9999 in either direction, milliseconds would overflow.
-	const limit = 253402300800
-	if s, err := strconv.ParseFloat(text, 64); err == nil && math.Abs(s) < limit {
-		return time.UnixMilli(int64(math.Round(s * 1000))), nil
-	}
-	t, err := time.Parse(time.RFC3339Nano, text)
+	t, err := param.Time(text)
 	if err != nil {
-		return t, fmt.Errorf("%s is no time: %s", name, strconv.Quote(text))
+		return t, fmt.Errorf("%s: %w", name, err)
 	}
 	return t, nil
-}
-
-// seconds reads a number of seconds, or a duration as in PromQL.
-func seconds(text string) (time.Duration, error) {
-	const limit = float64(math.MaxInt64) / float64(time.Second)
-	if s, err := strconv.ParseFloat(text, 64); err == nil && math.Abs(s) < limit {
-		return time.Duration(s * float64(time.Second)), nil
-	}
-	d, err := model.ParseDuration(text)
-	if err != nil {
-		return 0, fmt.Errorf("step is no duration: %s", strconv.Quote(text))
-	}
-	return time.Duration(d), nil
 }

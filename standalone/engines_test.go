@@ -128,9 +128,13 @@ func load(t testing.TB, text string) *amconfig.Config {
 func runAlertmanager(t testing.TB, dir, config string, hook string) (*standalone.Alertmanager, *prometheus.Registry, func()) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("a secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	am, err := standalone.NewAlertmanager(standalone.AlertmanagerOptions{
-		Config: load(t, config), Dir: dir, ExternalURL: here, Logger: silent(), Registerer: reg,
-		Remediator: standalone.Webhook{URL: hook, Token: "a secret"},
+		Config: load(t, config), Dir: dir, ExternalURL: here, Logger: silent(), Notifications: silent(), Registerer: reg,
+		Remediator: standalone.Webhook{URL: hook, TokenFile: token},
 	})
 	if err != nil {
 		t.Fatal(err)

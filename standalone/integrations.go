@@ -1,9 +1,11 @@
 package standalone
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 
 	amconfig "github.com/prometheus/alertmanager/config"
 	amcommon "github.com/prometheus/alertmanager/config/common"
@@ -31,14 +33,17 @@ const (
 
 // Webhook is an endpoint that takes Alertmanager's webhooks.
 type Webhook struct {
-	URL   string
-	Token string // bearer token; empty sends none
+	URL string
+	// TokenFile holds the bearer token, and is read for each request; empty sends none.
+	TokenFile string
+	// Dial opens connections; nil means by TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 func (w Webhook) config() *webhook.WebhookConfig {
 	client := promcommon.DefaultHTTPClientConfig
-	if w.Token != "" {
-		client.Authorization = &promcommon.Authorization{Type: "Bearer", Credentials: promcommon.Secret(w.Token)}
+	if w.TokenFile != "" {
+		client.Authorization = &promcommon.Authorization{Type: "Bearer", CredentialsFile: w.TokenFile}
 	}
 	return &webhook.WebhookConfig{
 		NotifierConfig: amcommon.NotifierConfig{VSendResolved: true},
@@ -49,9 +54,13 @@ func (w Webhook) config() *webhook.WebhookConfig {
 }
 
 func buildReceivers(
-	receivers []amconfig.Receiver, remediator Webhook, tmpl *template.Template, logger *slog.Logger,
+	receivers []amconfig.Receiver, remediator Webhook, tmpl *template.Template, logger, notifications *slog.Logger,
 ) (map[string][]notify.Integration, error) {
 	built := make(map[string][]notify.Integration, len(receivers))
+	var own []promcommon.HTTPClientOption
+	if remediator.Dial != nil {
+		own = append(own, promcommon.WithDialContextFunc(remediator.Dial))
+	}
 	var all error
 	for _, r := range receivers {
 		integrations, err := buildReceiver(r, tmpl, logger)
@@ -63,10 +72,10 @@ func buildReceivers(
 			switch r.Name {
 			case ReceiverRemediator:
 				r.WebhookConfigs = append(r.WebhookConfigs, remediator.config())
-				integrations, err = buildReceiver(r, tmpl, logger)
+				integrations, err = buildReceiver(r, tmpl, logger, own...)
 				all = errors.Join(all, err)
 			case ReceiverLog:
-				integrations = append(integrations, notify.NewIntegration(logNotifier{logger}, always{}, "log", 0, r.Name))
+				integrations = append(integrations, notify.NewIntegration(logNotifier{notifications}, always{}, "log", 0, r.Name))
 			}
 		}
 		built[r.Name] = integrations
@@ -74,12 +83,12 @@ func buildReceivers(
 	return built, all
 }
 
-func buildReceiver(r amconfig.Receiver, t *template.Template, l *slog.Logger) ([]notify.Integration, error) {
+func buildReceiver(r amconfig.Receiver, t *template.Template, l *slog.Logger, webhooks ...promcommon.HTTPClientOption) ([]notify.Integration, error) {
 	if err := unsupported(r); err != nil {
 		return nil, err
 	}
 	b := builder{receiver: r.Name}
-	add(&b, "webhook", r.WebhookConfigs, func(c *webhook.WebhookConfig) (notify.Notifier, error) { return webhook.New(c, t, l) })
+	add(&b, "webhook", r.WebhookConfigs, func(c *webhook.WebhookConfig) (notify.Notifier, error) { return webhook.New(c, t, l, webhooks...) })
 	add(&b, "slack", r.SlackConfigs, func(c *amconfig.SlackConfig) (notify.Notifier, error) { return slack.New(c, t, l) })
 	add(&b, "pagerduty", r.PagerdutyConfigs, func(c *pagerduty.PagerdutyConfig) (notify.Notifier, error) { return pagerduty.New(c, t, l) })
 	add(&b, "pushover", r.PushoverConfigs, func(c *amconfig.PushoverConfig) (notify.Notifier, error) { return pushover.New(c, t, l) })

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	promcommon "github.com/prometheus/common/config"
 	"github.com/prometheus/prometheus/discovery/targetgroup"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
@@ -23,7 +26,7 @@ import (
 )
 
 // PrometheusOptions says what a Prometheus scrapes and evaluates. All fields
-// are needed.
+// but Dial are needed.
 type PrometheusOptions struct {
 	Dir         string        // of the time series; created when absent, locked while in use
 	Rules       fs.FS         // every *.yml in its root is a rule file
@@ -34,6 +37,8 @@ type PrometheusOptions struct {
 	Notify      rules.NotifyFunc
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer
+	// Dial opens connections to targets; nil means by TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Prometheus is Prometheus' storage, scraper, query and rule engine, without
@@ -46,6 +51,7 @@ type Prometheus struct {
 	scraper *scrape.Manager
 	ruler   *rules.Manager
 	started atomic.Pointer[time.Time]
+	close   func() error
 }
 
 // NewPrometheus checks the rules and opens the storage. The directory stays
@@ -62,6 +68,7 @@ func NewPrometheus(o PrometheusOptions) (*Prometheus, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.close = sync.OnceValue(p.db.Close)
 	p.engine = promql.NewEngine(promql.EngineOpts{
 		Logger:                   o.Logger,
 		Reg:                      o.Registerer,
@@ -107,8 +114,12 @@ func openStorage(o PrometheusOptions) (*scrape.Manager, *tsdb.DB, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("open time series in %s: %w", o.Dir, err)
 	}
+	scraping := &scrape.Options{DiscoveryReloadOnStartup: true}
+	if o.Dial != nil {
+		scraping.HTTPClientOptions = append(scraping.HTTPClientOptions, promcommon.WithDialContextFunc(o.Dial))
+	}
 	scraper, err := scrape.NewManager(
-		&scrape.Options{DiscoveryReloadOnStartup: true}, o.Logger, nil, nil, db, o.Registerer)
+		scraping, o.Logger, nil, nil, db, o.Registerer)
 	if err == nil {
 		err = scraper.ApplyConfig(config)
 	}
@@ -141,10 +152,24 @@ func (p *Prometheus) Run(ctx context.Context) error {
 	return errors.Join(running.Wait(), p.Close())
 }
 
-// Close releases the storage of a Prometheus that was never run.
+// Close releases the storage of a Prometheus that was never run. After Run it
+// does nothing.
 func (p *Prometheus) Close() error {
-	if err := p.db.Close(); err != nil {
+	if err := p.close(); err != nil {
 		return fmt.Errorf("close time series: %w", err)
+	}
+	return nil
+}
+
+// Ready returns why alerts cannot be trusted to fire yet, or nil.
+func (p *Prometheus) Ready() error {
+	if p.started.Load() == nil {
+		return errors.New("the rules are not evaluated yet")
+	}
+	for _, g := range p.ruler.RuleGroups() {
+		if g.GetLastEvaluation().IsZero() {
+			return fmt.Errorf("rule group %s is not evaluated yet", g.Name())
+		}
 	}
 	return nil
 }
@@ -153,15 +178,12 @@ func (p *Prometheus) Close() error {
 // group has been evaluated, and an alert that fired before a restart and has a
 // playbook would have had the time to fire again.
 func (p *Prometheus) Settled(now time.Time) bool {
-	started := p.started.Load()
-	if started == nil {
+	if p.Ready() != nil {
 		return false
 	}
+	started := p.started.Load()
 	var hold, interval time.Duration
 	for _, g := range p.ruler.RuleGroups() {
-		if g.GetLastEvaluation().IsZero() {
-			return false
-		}
 		interval = max(interval, g.Interval())
 		for _, r := range g.AlertingRules() {
 			if r.Labels().Has(playbookLabel) {
