@@ -362,3 +362,11 @@ func (w *world) batch(a receiver.Alert) []receiver.Alert { return []receiver.Ale
 func (w *world) cooling(node string) bool {
 	return strings.Contains(w.story(node), "cooldown until")
 }
+
+// keepNow is keep outside a bubble.
+func (w *world) keepNow(alerts ...receiver.Alert) {
+	w.Helper()
+	if err := w.engine.Keep(w.Context(), alerts); err != nil {
+		w.Error(err)
+	}
+}
