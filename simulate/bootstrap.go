@@ -173,7 +173,7 @@ func (n *Node) fetch(ctx context.Context, url string, read func(io.Reader) error
 func readState(r io.Reader) (stateHead, error) {
 	b := make([]byte, balancesAt+4)
 	n, err := io.ReadFull(r, b)
-	if err == io.ErrUnexpectedEOF || err == io.EOF {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return stateHead{}, fmt.Errorf("failed to decode SSZ state: %d bytes are too few", n)
 	}
 	if err != nil {

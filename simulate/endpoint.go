@@ -101,12 +101,6 @@ func (e *endpoint) shut() {
 	e.server, e.cancel, e.done = nil, nil, nil
 }
 
-func (e *endpoint) isOpen() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.server != nil
-}
-
 // pause waits in real time, or in a bubble's.
 func pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {

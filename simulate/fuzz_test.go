@@ -2,6 +2,7 @@ package simulate_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -25,7 +26,7 @@ func FuzzRPC(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
@@ -62,7 +63,7 @@ func FuzzBeaconAPI(f *testing.F) {
 			return
 		}
 		for _, p := range providers {
-			r := httptest.NewRequest("GET", "/", nil)
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
 			r.URL = u
 			r.Header.Set("Accept", accept)
 			w := httptest.NewRecorder()

@@ -119,14 +119,6 @@ func (l ledger) finality(epoch uint64) finality {
 	return finality{l.checkpoint(epoch - 2), l.checkpoint(epoch - 1), l.checkpoint(epoch - 2)}
 }
 
-// epochFor is the epoch at which a finalized epoch is final: the inverse of finality.
-func epochFor(finalized uint64) uint64 {
-	if finalized < 2 {
-		return 0
-	}
-	return finalized + 2
-}
-
 // period is that of Ephemery; it is used for networks that do not reset.
 const period = 28 * 24 * time.Hour
 

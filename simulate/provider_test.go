@@ -369,6 +369,21 @@ func TestDownOnLoopback(t *testing.T) {
 	}
 }
 
+func TestTLS(t *testing.T) {
+	lender := httptest.NewTLSServer(nil) // its certificate is for 127.0.0.1, and its client knows it
+	defer lender.Close()
+	sim := start(t, simulate.Options{})
+	p, err := sim.AddProvider("alpha", simulate.ProviderOptions{Certificate: &lender.TLS.Certificates[0]})
+	must(t, err)
+	must(t, p.Start(t.Context()))
+	res, err := lender.Client().Get(p.URL() + genesisPath)
+	must(t, err)
+	defer res.Body.Close()
+	if !strings.HasPrefix(p.URL(), "https://") || res.StatusCode != http.StatusOK || len(res.TLS.PeerCertificates) == 0 {
+		t.Errorf("%s answers %s", p.URL(), res.Status)
+	}
+}
+
 // A connection that is kept alive ends too when its provider goes down.
 func TestDownEndsConnections(t *testing.T) {
 	bubble(t, func(t *testing.T, w world) {
@@ -486,7 +501,7 @@ func TestSeeds(t *testing.T) {
 		sim := start(t, simulate.Options{Seed: seed, Sockets: simulate.NewMemory(), Clock: func() time.Time { return time.Unix(1795338007, 0) }})
 		return sim.Listing().Network.FinalizedRoot
 	}
-	if root("a") != root("a") || root("a") == root("b") {
+	if first, again, other := root("a"), root("a"), root("b"); first != again || first == other {
 		t.Error("the seed alone decides the roots")
 	}
 }

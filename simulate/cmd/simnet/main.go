@@ -115,7 +115,8 @@ func serve(ctx context.Context, sim *simulate.Simulation, address string, out io
 		return fmt.Errorf("serve control: %w", err)
 	case <-ctx.Done():
 	}
-	err = srv.Close()
-	<-served
-	return err
+	if err := errors.Join(srv.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
