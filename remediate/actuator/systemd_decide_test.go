@@ -9,7 +9,7 @@ import (
 )
 
 func TestWhichUnitsAreOurs(t *testing.T) {
-	some := errors.New("some reason")
+	some := errors.New("any reason")
 	tests := map[string]struct {
 		unit unit
 		want error
@@ -31,7 +31,7 @@ func TestWhichUnitsAreOurs(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := tt.unit.ours()
-			if (got == nil) != (tt.want == nil) || (tt.want != nil && tt.want != some && !errors.Is(got, tt.want)) {
+			if (got == nil) != (tt.want == nil) || (!errors.Is(tt.want, some) && !errors.Is(got, tt.want)) {
 				t.Errorf("ours() = %v, want %v", got, tt.want)
 			}
 		})

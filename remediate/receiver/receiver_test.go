@@ -216,7 +216,7 @@ func TestAnswers(t *testing.T) {
 		d := newDesk(t, "")
 		w := httptest.NewRecorder()
 		d.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/alerts", nil))
-		if w.Code != 405 || w.Header().Get("Allow") != "POST" {
+		if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "POST" {
 			t.Errorf("%d, Allow %q", w.Code, w.Header().Get("Allow"))
 		}
 	})
@@ -227,7 +227,7 @@ func TestCannotBeKept(t *testing.T) {
 	d.err = errors.New("journal: no space left on device")
 	resp := d.post(t, read(t, "v4.json"))
 	text, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode != 503 || strings.Contains(string(text), "journal") {
+	if resp.StatusCode != http.StatusServiceUnavailable || strings.Contains(string(text), "journal") {
 		t.Errorf("%d %s, want 503 and no internals", resp.StatusCode, text)
 	}
 	if !strings.Contains(d.log.String(), "no space left") {
@@ -237,7 +237,7 @@ func TestCannotBeKept(t *testing.T) {
 		t.Errorf("refused: %v", got)
 	}
 	d.err = nil
-	if resp := d.post(t, read(t, "v4.json")); resp.StatusCode != 200 || len(d.kept) != 2 {
+	if resp := d.post(t, read(t, "v4.json")); resp.StatusCode != http.StatusOK || len(d.kept) != 2 {
 		t.Errorf("afterwards: %d, %d kept", resp.StatusCode, len(d.kept))
 	}
 }
@@ -282,10 +282,10 @@ func TestBearerToken(t *testing.T) {
 	}
 	t.Run("changed", func(t *testing.T) {
 		write("n3wone")
-		if resp := d.post(t, one(""), "Authorization", "Bearer s3cret"); resp.StatusCode != 403 {
+		if resp := d.post(t, one(""), "Authorization", "Bearer s3cret"); resp.StatusCode != http.StatusForbidden {
 			t.Errorf("old token: %d", resp.StatusCode)
 		}
-		if resp := d.post(t, one(""), "Authorization", "Bearer n3wone"); resp.StatusCode != 200 {
+		if resp := d.post(t, one(""), "Authorization", "Bearer n3wone"); resp.StatusCode != http.StatusOK {
 			t.Errorf("new token: %d", resp.StatusCode)
 		}
 	})
@@ -297,7 +297,7 @@ func TestBearerToken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			write("n3wone")
 			harm()
-			if resp := d.post(t, one(""), "Authorization", "Bearer n3wone"); resp.StatusCode != 503 {
+			if resp := d.post(t, one(""), "Authorization", "Bearer n3wone"); resp.StatusCode != http.StatusServiceUnavailable {
 				t.Errorf("status %d, want 503: nobody is let in by accident", resp.StatusCode)
 			}
 			write("")
@@ -392,7 +392,7 @@ func TestConcurrentSenders(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 20 {
-				if resp := d.post(t, one("")); resp.StatusCode != 200 {
+				if resp := d.post(t, one("")); resp.StatusCode != http.StatusOK {
 					t.Errorf("status %d", resp.StatusCode)
 				}
 			}
