@@ -44,6 +44,7 @@ func TestRealChain(t *testing.T) {
 	})
 	clock.lap("the exporter calls all three providers usable")
 
+	began := time.Now()
 	phases := watchPhases(t, exporter, "node-1")
 	node.start()
 	synced := func() error {
@@ -51,8 +52,8 @@ func TestRealChain(t *testing.T) {
 	}
 	eventually(t, 5*time.Minute, "the node to be synced", synced)
 	clock.lap("the node has synced from checkpointz-1")
-	seen := phases.seen()
-	t.Logf("phases of the first sync: %s", strings.Join(seen, ", "))
+	seen, story := phases.since(began)
+	t.Logf("phases of the first sync:%s", story)
 	first := slices.IndexFunc(seen, func(phase string) bool { return phase == "bootstrapping" || phase == "unreachable" })
 	if syncing := slices.Index(seen, "syncing"); first < 0 || syncing < first {
 		t.Errorf("the phases of the first sync are %v; it begins without an API and goes on syncing", seen)
@@ -91,6 +92,7 @@ func TestRealChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	starts, _ := node.startedWith()
+	began = time.Now()
 	node.start()
 	monitoring := startMonitoring(t, at)
 	rescue := start(t, "remediator", programs[1], "--config.file="+config, "--web.listen-address="+hostPort(remediator), "--log.level=debug")
@@ -111,15 +113,21 @@ func TestRealChain(t *testing.T) {
 	clock.lap("the source is switched and the node restarted")
 	checkSwitched(t, node.inventory, string(before), filepath.Join(dir, "journal"))
 	sources, restarts := node.startedWith()
-	if last := sources[len(sources)-1]; last == c.providers[0].url || restarts != 1 {
-		t.Errorf("after %d restarts the node was last started with %s", restarts, last)
+	if last := sources[len(sources)-1]; last == c.providers[0].url {
+		t.Errorf("after %d restarts the node was started with %s again", restarts, last)
 	}
-	eventually(t, 5*time.Minute, "the node to sync from its new source", synced)
+	// One peer serves a batch every half minute when it is asked too often: a sync may take minutes.
+	eventually(t, 10*time.Minute, "the node to sync from its new source", synced)
 	clock.lap("the node has synced from " + sources[len(sources)-1])
+	_, story = phases.since(began)
+	t.Logf("phases of the second sync:%s", story)
 	eventually(t, 5*time.Minute, "the remediator to find that it helped", func() error {
 		return helped(remediator, "node-1", "source_unusable")
 	})
 	clock.lap("the remediator has seen that it helped")
+	if _, restarts := node.startedWith(); restarts != 1 {
+		t.Errorf("the node was restarted %d times, want once", restarts)
+	}
 }
 
 // config is a checkpoint.yml for the chain and the node that follows it.
@@ -157,10 +165,11 @@ remediation:
 		filepath.Join(c.dir, "journal", "journal.jsonl"), local(at.alertmanager), at.tokenFile, filepath.Join(c.dir, "pause"))
 }
 
-// phaseLog is the sequence of phases that an exporter has shown for a node.
+// phaseLog is the sequence of phases that an exporter has shown for a node, and when.
 type phaseLog struct {
 	mu     sync.Mutex
 	phases []string
+	times  []time.Time
 }
 
 // watchPhases reads a node's phase several times a second until the test ends.
@@ -190,12 +199,19 @@ func (l *phaseLog) add(phase string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if phase != "" && (len(l.phases) == 0 || l.phases[len(l.phases)-1] != phase) {
-		l.phases = append(l.phases, phase)
+		l.phases, l.times = append(l.phases, phase), append(l.times, time.Now())
 	}
 }
 
-func (l *phaseLog) seen() []string {
+// since returns the phases from a time on, and the same with their times to print.
+func (l *phaseLog) since(began time.Time) (phases []string, story string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.phases)
+	for i, at := range l.times {
+		if at.After(began) {
+			phases = append(phases, l.phases[i])
+			story += fmt.Sprintf(" %s after %.0f s", l.phases[i], at.Sub(began).Seconds())
+		}
+	}
+	return phases, story
 }

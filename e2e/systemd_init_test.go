@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 )
@@ -42,6 +43,11 @@ func runInit(state string) error {
 		if err := step.do(root); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
 		}
+	}
+	// The signal that tells of the parent's death belongs to a thread, and the one that calls exec need not be the one it was set for.
+	runtime.LockOSThread()
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0); errno != 0 {
+		return fmt.Errorf("die with the parent: %w", errno)
 	}
 	return fmt.Errorf("exec systemd: %w", syscall.Exec("/usr/lib/systemd/systemd",
 		[]string{"systemd", "--system", "--log-target=journal", "--show-status=no"},
