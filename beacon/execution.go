@@ -101,6 +101,9 @@ type quantity uint64
 
 func (q *quantity) UnmarshalJSON(b []byte) error {
 	s := strings.Trim(string(b), `"`)
+	if s == "null" {
+		return nil
+	}
 	n, ok := new(big.Int), false
 	if len(s) <= 66 {
 		if digits, hex := strings.CutPrefix(s, "0x"); hex {
@@ -232,43 +235,21 @@ func decodeExecutionSyncing(raw json.RawMessage) (ExecutionSyncing, error) {
 		return ExecutionSyncing{Syncing: syncing}, err
 	}
 	var w struct {
-		Current *quantity `json:"currentBlock"`
-		Highest *quantity `json:"highestBlock"`
-		Healing quantity  `json:"healingTrienodes"`
-		Code    quantity  `json:"healingBytecode"`
-		TxIndex quantity  `json:"txIndexRemainingBlocks"`
-		State   quantity  `json:"stateIndexRemaining"`
-		Trie    quantity  `json:"trienodeIndexRemaining"`
-		Stages  []struct {
-			Name       string    `json:"name"`
-			Block      *quantity `json:"block"`
-			ErigonName string    `json:"stage_name"`
-			ErigonAt   *quantity `json:"block_number"`
-		} `json:"stages"`
+		Current *quantity   `json:"currentBlock"`
+		Highest quantity    `json:"highestBlock"`
+		Healing quantity    `json:"healingTrienodes"`
+		Code    quantity    `json:"healingBytecode"`
+		TxIndex quantity    `json:"txIndexRemainingBlocks"`
+		State   quantity    `json:"stateIndexRemaining"`
+		Trie    quantity    `json:"trienodeIndexRemaining"`
+		Stages  []wireStage `json:"stages"`
 	}
 	if err := json.Unmarshal(raw, &w); err != nil {
 		return ExecutionSyncing{}, err
 	}
-	s := ExecutionSyncing{Syncing: true}
-	for i, st := range w.Stages {
-		at := st.Block
-		if at == nil {
-			at = st.ErigonAt
-		}
-		if at == nil || i >= maxStages {
-			continue
-		}
-		stage := Stage{Name: clean(st.Name+st.ErigonName, 60), Block: uint64(*at)}
-		s.Stages = append(s.Stages, stage)
-		s.Highest = max(s.Highest, stage.Block)
-		if strings.EqualFold(stage.Name, "Finish") {
-			s.Current = stage.Block
-		}
-	}
-	if w.Highest != nil {
-		s.Highest = max(s.Highest, uint64(*w.Highest))
-	}
-	if s.Stages != nil {
+	s := ExecutionSyncing{Syncing: true, Highest: uint64(w.Highest)}
+	if finished := s.staged(w.Stages); finished != nil {
+		s.Current = *finished
 		return s, nil
 	}
 	current, err := need("currentBlock", w.Current)
@@ -278,6 +259,35 @@ func decodeExecutionSyncing(raw json.RawMessage) (ExecutionSyncing, error) {
 	s.Current = uint64(current)
 	s.Indexing = s.Current > 0 && s.Current >= s.Highest && w.Healing == 0 && w.Code == 0 && (w.TxIndex > 0 || w.State > 0 || w.Trie > 0)
 	return s, nil
+}
+
+// wireStage is a stage as reth or, with the second pair of names, Erigon writes it.
+type wireStage struct {
+	Name       string    `json:"name"`
+	Block      *quantity `json:"block"`
+	ErigonName string    `json:"stage_name"`
+	ErigonAt   *quantity `json:"block_number"`
+}
+
+// staged takes over the stages and gives the block of the last one, "Finish"; nil when it is not among them.
+func (s *ExecutionSyncing) staged(stages []wireStage) *uint64 {
+	var finished *uint64
+	for _, w := range stages[:min(len(stages), maxStages)] {
+		at := w.Block
+		if at == nil {
+			at = w.ErigonAt
+		}
+		if at == nil {
+			continue
+		}
+		stage := Stage{Name: clean(w.Name+w.ErigonName, 60), Block: uint64(*at)}
+		s.Stages = append(s.Stages, stage)
+		s.Highest = max(s.Highest, stage.Block)
+		if strings.EqualFold(stage.Name, "Finish") {
+			finished = &stage.Block
+		}
+	}
+	return finished
 }
 
 // maxStages bounds what is kept of an answer; reth has 15 stages.
