@@ -66,7 +66,7 @@ func check(t *testing.T, s progress.Status) {
 	figure("closing", s.Closing, -math.MaxFloat64, math.MaxFloat64)
 	figure("ratio", s.Ratio, 0, 1)
 	for _, e := range []*progress.ETA{s.ETA, s.BackfillETA} {
-		if e != nil && !(0 <= e.P10 && e.P10 <= e.P50 && e.P50 <= e.P90) {
+		if e != nil && (e.P10 < 0 || e.P50 < e.P10 || e.P90 < e.P50) {
 			t.Fatalf("ETA %+v: %+v", *e, s)
 		}
 	}

@@ -129,7 +129,7 @@ func (e *Engine) round(ctx context.Context) error {
 	e.mu.Unlock()
 	for _, i := range incidents {
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		if err := e.advance(ctx, c, i); err != nil {
 			return fmt.Errorf("incident %s: %w", i.Incident, err)

@@ -60,7 +60,6 @@ type memory struct {
 	notBefore time.Time // when it is worth looking again
 	first     *sighting // the first of the two looks that confirm a symptom
 	heldSince time.Time // since when the step's check has been true
-	baseline  *uint64   // backfill remaining at the first look of a verification
 }
 
 // maxStory and maxRecent bound what is kept in memory for the API.
