@@ -90,7 +90,7 @@ func (l *listed) UnmarshalJSON(b []byte) error {
 		if err := dec.Decode(&in); err != nil {
 			return fmt.Errorf("alerts[%d]: %w", i, err)
 		}
-		a, err := check(in)
+		a, err := Check(in)
 		if err != nil {
 			return fmt.Errorf("alerts[%d]: %w", i, err)
 		}
@@ -102,7 +102,8 @@ func (l *listed) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-func check(in template.Alert) (Alert, error) {
+// Check bounds one alert, whichever way it came, or says why it is malformed.
+func Check(in template.Alert) (Alert, error) {
 	a := Alert{Fingerprint: in.Fingerprint, Status: Status(in.Status), StartsAt: in.StartsAt, EndsAt: in.EndsAt}
 	if len(a.Fingerprint) != 16 || strings.Trim(a.Fingerprint, "0123456789abcdef") != "" {
 		return Alert{}, fmt.Errorf("fingerprint %.40q: want 16 hex digits (Alertmanager 0.20 and later send it)", a.Fingerprint)
@@ -117,10 +118,11 @@ func check(in template.Alert) (Alert, error) {
 	if a.Labels, err = bounded(in.Labels, MaxLabelValue, "label"); err != nil {
 		return Alert{}, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(in.Annotations))[min(len(in.Annotations), MaxAnnotations):] {
-		delete(in.Annotations, name)
+	annotations := maps.Clone(in.Annotations)
+	for _, name := range slices.Sorted(maps.Keys(annotations))[min(len(annotations), MaxAnnotations):] {
+		delete(annotations, name)
 	}
-	if a.Annotations, err = bounded(in.Annotations, MaxAnnotationValue, "annotation"); err != nil {
+	if a.Annotations, err = bounded(annotations, MaxAnnotationValue, "annotation"); err != nil {
 		return Alert{}, err
 	}
 	a.GeneratorURL = clean(in.GeneratorURL, MaxGeneratorURL)
