@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-kit/log/level"
+	"github.com/prometheus/alertmanager/template"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/receiver"
@@ -74,9 +75,15 @@ func (u *catchUp) once(ctx context.Context) {
 		var active []receiver.Alert
 		for _, a := range alerts {
 			present[a.Fingerprint] = true
-			if a.Status.State == "active" && a.Labels["playbook"] != "" {
-				active = append(active, a.alert())
+			if a.Status.State != "active" || a.Labels["playbook"] == "" {
+				continue
 			}
+			kept, err := a.alert()
+			if err != nil {
+				level.Warn(e.logger).Log("msg", "Alertmanager holds an alert that cannot be read", "alertmanager", peer, "err", err)
+				continue
+			}
+			active = append(active, kept)
 		}
 		if err := e.Keep(ctx, active); err != nil {
 			level.Error(e.logger).Log("msg", "keep alerts that were missed", "err", err)
@@ -116,17 +123,20 @@ func (u *catchUp) closeAbsent(present map[string]bool) error {
 
 // standingAlert is an alert of Alertmanager's GET /api/v2/alerts, as far as we read it.
 type standingAlert struct {
-	Fingerprint string            `json:"fingerprint"`
-	Labels      map[string]string `json:"labels"`
-	Annotations map[string]string `json:"annotations"`
-	StartsAt    time.Time         `json:"startsAt"`
+	Fingerprint string      `json:"fingerprint"`
+	Labels      template.KV `json:"labels"`
+	Annotations template.KV `json:"annotations"`
+	StartsAt    time.Time   `json:"startsAt"`
 	Status      struct {
 		State string `json:"state"`
 	} `json:"status"`
 }
 
-func (a standingAlert) alert() receiver.Alert {
-	return receiver.Alert{Fingerprint: a.Fingerprint, Status: receiver.Firing, Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.StartsAt}
+// alert is the same as a webhook would have delivered it, with the same bounds.
+func (a standingAlert) alert() (receiver.Alert, error) {
+	return receiver.Check(template.Alert{
+		Fingerprint: a.Fingerprint, Status: string(receiver.Firing), Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.StartsAt,
+	})
 }
 
 func (u *catchUp) ask(ctx context.Context, peer string) ([]standingAlert, error) {

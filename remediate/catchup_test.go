@@ -27,7 +27,7 @@ func peer(t *testing.T, answer *string) string {
 	return srv.URL
 }
 
-const standing = `[{"fingerprint":"node-1-node_stalled-0000000","startsAt":"2026-01-01T00:00:00Z","status":{"state":"%s","silencedBy":[],"inhibitedBy":[]},
+const standing = `[{"fingerprint":"a1b2c3d4e5f60718","startsAt":"2026-01-01T00:00:00Z","status":{"state":"%s","silencedBy":[],"inhibitedBy":[]},
  "labels":{"alertname":"CheckpointNodeSyncStalled","node":"node-1","playbook":"node_stalled"},"annotations":{"summary":"s"}}]`
 
 func TestCatchUp(t *testing.T) {
@@ -69,7 +69,7 @@ func TestCatchUp(t *testing.T) {
 		t.Errorf("closed %q", got)
 	}
 	// Absence may be a mistake, so the same alert may open an incident again.
-	w.keepNow(receiver.Alert{Fingerprint: "node-1-node_stalled-0000000", Status: receiver.Firing, StartsAt: time.Unix(0, 0),
+	w.keepNow(receiver.Alert{Fingerprint: "a1b2c3d4e5f60718", Status: receiver.Firing, StartsAt: time.Unix(0, 0),
 		Labels: map[string]string{"alertname": "A", "node": "node-1", "playbook": "node_stalled"}})
 	b = fmt.Sprintf(standing, "active")
 	once(1)
