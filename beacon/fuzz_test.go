@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"unicode"
@@ -42,8 +43,8 @@ func decodes[T any](t *testing.T, body []byte, decode func([]byte) (T, error)) (
 
 func fails(t *testing.T, err error) {
 	t.Helper()
-	e, ok := err.(*Error)
-	if !ok || e.Reason == "" || e.Message == "" || !printable(e.Message) || utf8.RuneCountInString(e.Message) > 400 {
+	var e *Error
+	if !errors.As(err, &e) || e.Reason == "" || e.Message == "" || !printable(e.Message) || utf8.RuneCountInString(e.Message) > 400 {
 		t.Errorf("failed with %#v", err)
 	}
 }

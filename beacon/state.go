@@ -3,6 +3,7 @@ package beacon
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -77,7 +78,7 @@ func (c *Client) StatePrefix(ctx context.Context, id string) (StatePrefix, error
 		}
 		var b [StateHeaderSize]byte
 		n, err := io.ReadFull(res.Body, b[:])
-		if n < len(b) && (err == io.EOF || err == io.ErrUnexpectedEOF) {
+		if n < len(b) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
 			return malformed(path, "the state ends after %d bytes", n)
 		}
 		if err != nil {

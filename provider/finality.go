@@ -72,7 +72,7 @@ func (p *Prober) noFinality(seen *Observation, what string, err error) error {
 	if !withheld(err) {
 		return err
 	}
-	p.leaveAlone(err, seen.At)
+	p.heed(err, seen.At)
 	seen.FinalityErr = fmt.Errorf("probe provider %q: %w", p.name, err)
 	return nil
 }

@@ -13,7 +13,8 @@ import (
 
 // ProberOptions are how a provider is looked at.
 type ProberOptions struct {
-	// Client are the options of its HTTP client; its Timeout bounds each request, a Probe's context all of them.
+	// Client are the options of its HTTP client. Its Timeout, 10 s when 0, bounds the small answers all together, and then the state's
+	// beginning.
 	Client beacon.Options
 	// StateHeaderInterval is how often the beginning of the state is read; 0 means 15 minutes.
 	StateHeaderInterval time.Duration
@@ -24,6 +25,8 @@ type Prober struct {
 	name     string
 	client   *beacon.Client
 	interval time.Duration
+	// timeout bounds what a provider has to answer, all of it together.
+	timeout time.Duration
 
 	// turn is held by the look that is under way; what follows is guarded by it.
 	turn    chan struct{}
@@ -41,7 +44,10 @@ func NewProber(name, url string, o ProberOptions) (*Prober, error) {
 	if o.StateHeaderInterval <= 0 {
 		o.StateHeaderInterval = 15 * time.Minute
 	}
-	return &Prober{name: name, client: client, interval: o.StateHeaderInterval, turn: make(chan struct{}, 1)}, nil
+	if o.Client.Timeout <= 0 {
+		o.Client.Timeout = 10 * time.Second
+	}
+	return &Prober{name: name, client: client, interval: o.StateHeaderInterval, timeout: o.Client.Timeout, turn: make(chan struct{}, 1)}, nil
 }
 
 // Name is the provider's name.
@@ -64,14 +70,11 @@ type Ask struct {
 // provider has asked to be left alone, and gives the last observation again instead, marked as Kept. It always gives an
 // observation; one that failed, or that the end of its context cut short, has Err set. The time now is that of the caller's clock.
 func (p *Prober) Probe(ctx context.Context, now time.Time, a Ask) Observation {
-	select {
-	case p.turn <- struct{}{}:
-		defer func() { <-p.turn }()
-	case <-ctx.Done():
-		err := &beacon.Error{Reason: Timeout, Route: "probe", Message: "an earlier probe is still under way", Err: ctx.Err()}
+	if err := p.enter(ctx); err != nil {
 		return Observation{Provider: p.name, URL: p.URL(), At: now, Err: fmt.Errorf("probe provider %q: %w", p.name, err)}
 	}
-	if now.Before(p.retryAt) {
+	defer p.leave()
+	if p.paused(now) {
 		kept := p.last
 		kept.Kept = true
 		return kept
@@ -90,12 +93,10 @@ func (p *Prober) Compare(ctx context.Context, seen Observation, wanted []uint64,
 	if seen.Err != nil || seen.Kept || len(wanted) == 0 {
 		return seen
 	}
-	select {
-	case p.turn <- struct{}{}:
-		defer func() { <-p.turn }()
-	case <-ctx.Done():
+	if p.enter(ctx) != nil {
 		return seen
 	}
+	defer p.leave()
 	if p.memory == nil || p.memory.genesis != *seen.Genesis {
 		return seen
 	}
@@ -108,32 +109,52 @@ func (p *Prober) Compare(ctx context.Context, seen Observation, wanted []uint64,
 	return seen
 }
 
+// enter waits for the look's turn.
+func (p *Prober) enter(ctx context.Context) error {
+	select {
+	case p.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case p.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return &beacon.Error{Reason: Timeout, Route: "probe", Message: "an earlier probe is still under way", Err: ctx.Err()}
+	}
+}
+
+func (p *Prober) leave() { <-p.turn }
+
 // look is one visit: what every provider has to answer first, in the order in which a failure says the most.
 func (p *Prober) look(ctx context.Context, now time.Time, a Ask) Observation {
-	jsonCtx, record := beacon.Record(ctx)
 	seen := Observation{Provider: p.name, URL: p.URL(), At: now}
-	err := p.answers(jsonCtx, now, &seen)
+	timed, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	recorded, record := beacon.Record(timed)
+	err := p.answers(recorded, &seen)
 	seen.Exchange = record.Exchange()
 	if err != nil {
-		p.leaveAlone(err, now)
-		return Observation{
-			Provider: seen.Provider, URL: seen.URL, At: now, Exchange: seen.Exchange, RetryAt: p.retryAt,
-			Err: fmt.Errorf("probe provider %q: %w", p.name, err),
+		p.heed(err, now)
+		seen = Observation{
+			Provider: seen.Provider, URL: seen.URL, At: now, Exchange: seen.Exchange, Err: fmt.Errorf("probe provider %q: %w", p.name, err),
 		}
+	} else {
+		p.compare(timed, now, a.Wanted, a.SlotsPerEpoch, seen.Spec)
+		if seen.Served != nil && (a.Force || !now.Before(p.memory.stateDue)) && !p.paused(now) {
+			p.readState(ctx, now, *seen.Served, seen.Version.Client)
+		}
+		seen.State, seen.StateErr, seen.Mode = p.memory.state, p.memory.stateErr, p.memory.mode
+		seen.Roots = maps.Clone(p.memory.roots)
 	}
-	p.compare(ctx, now, a.Wanted, a.SlotsPerEpoch, seen.Spec)
-	if seen.Served != nil && (a.Force || !now.Before(p.memory.stateDue)) {
-		p.readState(ctx, now, *seen.Served, seen.Version.Client)
-	}
-	seen.State, seen.StateErr, seen.Mode = p.memory.state, p.memory.stateErr, p.memory.mode
-	seen.Roots = maps.Clone(p.memory.roots)
-	if now.Before(p.retryAt) {
+	if p.paused(now) {
 		seen.RetryAt = p.retryAt
 	}
 	return seen
 }
 
-func (p *Prober) answers(ctx context.Context, now time.Time, seen *Observation) error {
+// answers asks for what every provider has to tell.
+func (p *Prober) answers(ctx context.Context, seen *Observation) error {
 	genesis, err := p.client.Genesis(ctx)
 	if err != nil {
 		return fmt.Errorf("read genesis: %w", err)
@@ -144,16 +165,17 @@ func (p *Prober) answers(ctx context.Context, now time.Time, seen *Observation) 
 		p.memory = newMemory(genesis)
 	}
 	spec, err := p.client.Spec(ctx)
-	if err != nil && !withheld(err) {
+	if p.heed(err, seen.At); err != nil && (!withheld(err) || p.paused(seen.At)) {
 		return fmt.Errorf("read spec: %w", err)
 	}
-	p.leaveAlone(err, now)
 	seen.Spec = constants(spec)
 	if err := p.finality(ctx, seen); err != nil {
 		return err
 	}
-	seen.Version, err = p.client.Version(ctx)
-	p.leaveAlone(err, now)
+	if !p.paused(seen.At) {
+		seen.Version, err = p.client.Version(ctx)
+		p.heed(err, seen.At)
+	}
 	return nil
 }
 
@@ -170,7 +192,7 @@ func (p *Prober) compare(ctx context.Context, now time.Time, wanted []uint64, sl
 	for _, epoch := range wanted {
 		_, known := p.memory.roots[epoch]
 		_, vain := p.memory.none[epoch]
-		if known || vain || asked == maxWanted || now.Before(p.retryAt) || epoch > 1<<40 {
+		if known || vain || asked == maxWanted || p.paused(now) || epoch > 1<<40 {
 			continue
 		}
 		asked++
@@ -181,7 +203,7 @@ func (p *Prober) compare(ctx context.Context, now time.Time, wanted []uint64, sl
 		case withheld(err):
 			p.memory.inVain(epoch)
 		default:
-			p.leaveAlone(err, now)
+			p.heed(err, now)
 		}
 	}
 }
@@ -193,9 +215,9 @@ func (p *Prober) readState(ctx context.Context, now time.Time, served beacon.Che
 		return
 	}
 	if err != nil {
-		p.leaveAlone(err, now)
+		p.heed(err, now)
 		p.memory.keepState(nil, fmt.Errorf("probe provider %q: read state: %w", p.name, err), now, p.interval)
-		if client == "Checkpointz" && withheld(err) {
+		if client == "Checkpointz" && withheld(err) && !p.paused(now) {
 			if status, err := p.client.CheckpointzStatus(ctx); err == nil {
 				p.memory.mode = status.OperatingMode
 			}
@@ -205,8 +227,11 @@ func (p *Prober) readState(ctx context.Context, now time.Time, served beacon.Che
 	p.memory.keepState(&State{StatePrefix: prefix, At: now, Served: served, FirstByte: record.Exchange().Timings.FirstByte}, nil, now, p.interval)
 }
 
-// leaveAlone heeds a provider that asks for it.
-func (p *Prober) leaveAlone(err error, now time.Time) {
+// paused tells whether the provider has asked to be left alone.
+func (p *Prober) paused(now time.Time) bool { return now.Before(p.retryAt) }
+
+// heed leaves a provider alone that asks for it.
+func (p *Prober) heed(err error, now time.Time) {
 	var e *beacon.Error
 	if !errors.As(err, &e) {
 		return
