@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
+	"github.com/prometheus/prometheus/tsdb/fileutil"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/beacon"
 	"github.com/checkpoint-exporter/checkpoint_exporter/collector"
@@ -82,6 +83,11 @@ func NewLoop(o LoopOptions) (_ *Loop, err error) {
 	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
 		return nil, fmt.Errorf("create storage: %w", err)
 	}
+	lock, _, err := fileutil.Flock(filepath.Join(o.Dir, "checkpointd.lock"))
+	if err != nil {
+		return nil, fmt.Errorf("storage %s is in use by another checkpointd: %w", o.Dir, err)
+	}
+	l.opened = append(l.opened, lock.Release)
 	return l, l.assemble()
 }
 
@@ -121,9 +127,10 @@ func (l *Loop) assemble() error {
 	api := API{Alertmanager: am, Prometheus: prom}
 	questions := http.NewServeMux()
 	api.Settled(questions)
-	l.reload, err = server.NewReloader(reg, load, func(*config.Config) error {
-		return errors.Join(exporter.reload.Reload(), remediator.reload.Reload(), l.reloadAlerts(am))
-	})
+	// Each part reads its configuration by itself, and its own metrics say how that went.
+	l.reload, err = server.NewReloader(reg, func() (*config.Config, error) {
+		return nil, distinct(exporter.reload.Reload(), remediator.reload.Reload(), l.reloadAlerts(am))
+	}, func(*config.Config) error { return nil })
 	if err != nil {
 		return err
 	}
@@ -139,7 +146,9 @@ func (l *Loop) assemble() error {
 		{"remediator", remediator.run},
 		{"alertmanager", am.Run},
 		{"prometheus", prom.Run},
-		serving("API", desk, o.Web, o.Slog, o.API...),
+	}
+	for _, ln := range o.API {
+		l.stages = append(l.stages, serving("API", desk, o.Web, o.Slog, ln))
 	}
 	return nil
 }
@@ -210,20 +219,4 @@ func (l *Loop) Reload() error {
 	}
 	level.Info(l.opts.Logger).Log("msg", "configuration loaded")
 	return nil
-}
-
-// adapt points the remediator at this process: it keeps its journal with the rest, asks our alerts, and takes our webhook.
-// What the file says beyond the defaults stays.
-func adapt(c *config.Config, dir, token, alerts string) {
-	r, usual := &c.Remediation, config.Default().Remediation
-	if r.Journal == usual.Journal {
-		r.Journal = filepath.Join(dir, "journal.jsonl")
-	}
-	if r.Webhook.BearerTokenFile == "" {
-		r.Webhook.BearerTokenFile = token
-	}
-	if len(r.Alertmanagers) == 1 && r.Alertmanagers[0] == usual.Alertmanagers[0] {
-		r.Alertmanagers = nil
-	}
-	r.Alertmanagers = append(r.Alertmanagers, alerts)
 }

@@ -54,17 +54,19 @@ func runStages(ctx context.Context, stages []stage) error {
 // shutdownGrace is how long requests in flight may take to finish at the end.
 const shutdownGrace = 10 * time.Second
 
-// serving is a stage that serves on listeners. flags may ask for TLS and
-// authentication; nil means plain HTTP.
-func serving(name string, h http.Handler, flags *web.FlagConfig, logger *slog.Logger, listeners ...net.Listener) stage {
-	if flags == nil {
-		none := ""
-		flags = &web.FlagConfig{WebConfigFile: &none}
-	}
+// serving is a stage that serves on a listener: by plain HTTP when flags are nil, and else with the TLS and authentication
+// that they ask for.
+func serving(name string, h http.Handler, flags *web.FlagConfig, logger *slog.Logger, ln net.Listener) stage {
 	return stage{"serve " + name, func(ctx context.Context) error {
 		srv := server.NewHTTPServer(h)
 		served := make(chan error, 1)
-		go func() { served <- web.ServeMultiple(listeners, srv, flags, logger) }()
+		go func() {
+			if flags == nil {
+				served <- srv.Serve(ln)
+			} else {
+				served <- web.Serve(ln, srv, flags, logger)
+			}
+		}()
 		select {
 		case err := <-served:
 			return err
@@ -73,8 +75,8 @@ func serving(name string, h http.Handler, flags *web.FlagConfig, logger *slog.Lo
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 		defer cancel()
 		err := srv.Shutdown(grace)
-		if served := <-served; !errors.Is(served, http.ErrServerClosed) {
-			err = errors.Join(err, served)
+		if s := <-served; !errors.Is(s, http.ErrServerClosed) {
+			err = errors.Join(err, s)
 		}
 		return err
 	}}

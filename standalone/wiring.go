@@ -138,3 +138,32 @@ func (h atLeast) WithAttrs(attrs []slog.Attr) slog.Handler {
 func (h atLeast) WithGroup(name string) slog.Handler {
 	return atLeast{h.Handler.WithGroup(name), h.level}
 }
+
+// adapt points the remediator at this process: it keeps its journal with the rest, asks our alerts, and takes our webhook.
+// What the file says beyond the defaults stays.
+func adapt(c *config.Config, dir, token, alerts string) {
+	r, usual := &c.Remediation, config.Default().Remediation
+	if r.Journal == usual.Journal {
+		r.Journal = filepath.Join(dir, "journal.jsonl")
+	}
+	if r.Webhook.BearerTokenFile == "" {
+		r.Webhook.BearerTokenFile = token
+	}
+	if len(r.Alertmanagers) == 1 && r.Alertmanagers[0] == usual.Alertmanagers[0] {
+		r.Alertmanagers = nil
+	}
+	r.Alertmanagers = append(r.Alertmanagers, alerts)
+}
+
+// distinct joins errors, those that say the same but once.
+func distinct(errs ...error) error {
+	said := map[string]bool{}
+	var all error
+	for _, err := range errs {
+		if err != nil && !said[err.Error()] {
+			said[err.Error()] = true
+			all = errors.Join(all, err)
+		}
+	}
+	return all
+}

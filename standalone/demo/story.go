@@ -79,7 +79,8 @@ func (s *story) tell(ctx context.Context, o Options) error {
 			if o.Exit {
 				return nil
 			}
-			s.line("The demo goes on until Ctrl-C, and then leaves nothing behind.")
+			s.blank()
+			s.line("The story is complete. The demo goes on until Ctrl-C, and then leaves nothing behind.")
 		}
 	}
 }
@@ -107,6 +108,9 @@ func (s *story) line(format string, args ...any) {
 	fmt.Fprintf(s.out, "%2d:%02d  %s\n", int(d.Minutes()), int(d.Seconds())%60, fmt.Sprintf(format, args...))
 }
 
+// blank parts what belongs together from the rest.
+func (s *story) blank() { fmt.Fprintln(s.out) }
+
 // once writes a line unless one was written for the same key.
 func (s *story) once(key, format string, args ...any) {
 	if !s.told[key] {
@@ -119,11 +123,11 @@ func (s *story) journal() string { return s.journalPath }
 
 func (s *story) opening() {
 	c := s.scene.sim.Chain()
-	s.line("A simulated network: %s, iteration %d, slot %d; %d s a slot, %d slots an epoch.",
-		c.Network, c.Iteration, c.Slot(time.Now()), c.SecondsPerSlot, c.SlotsPerEpoch)
-	s.line("It speaks HTTP on loopback. Exporter, rules, Alertmanager and remediator are the real ones, in this process.")
-	s.line("Status page %s", s.place.exporter)
-	s.line("Log         %s", s.place.log)
+	s.line("Simulated is the network alone: %s, iteration %d, slot %d, %d s a slot, on ports of this machine.",
+		c.Network, c.Iteration, c.Slot(time.Now()), c.SecondsPerSlot)
+	s.line("Exporter, Prometheus' and Alertmanager's engines, rules and remediator are the real ones. What follows is asked of them.")
+	s.line("Status page %s, log %s", s.place.exporter, s.place.log)
+	s.blank()
 }
 
 // faults are the demo's own doing, and the only thing told that the programs did not tell.
@@ -138,7 +142,10 @@ func (s *story) faults(seen sighting) error {
 	if err := s.scene.sim.Node(stalling).SetFault(simulate.Stall()); err != nil {
 		return fmt.Errorf("stall node %s: %w", stalling, err)
 	}
-	s.line("Now the demo kills provider %s, the checkpoint source of %s, and freezes the head of %s.", dying, orphaned, stalling)
+	s.blank()
+	s.line("The demo kills provider %s, the checkpoint source of %s, and freezes the head of %s.", dying, orphaned, stalling)
+	s.line("One bad look moves nobody: rules wait before they fire, Alertmanager before it sends, the remediator looks again.")
+	s.blank()
 	return nil
 }
 
@@ -158,11 +165,11 @@ func (s *story) provider(p collector.Provider) {
 		s.line("      %-8s usable, epoch %d, %d behind the clock", p.Name, p.Finalized.Epoch, *p.LagEpochs)
 		return
 	}
-	s.line("      %-8s NOT usable. %s", p.Name, reasons(p.Reasons))
+	s.line("      %-8s NOT usable, %s", p.Name, brief(p.Reasons))
 }
 
 func (s *story) node(n collector.Node) {
-	text := fmt.Sprintf("      %-8s %s, %s slots behind", n.Name, n.Phase, number(n.DistanceSlots))
+	text := fmt.Sprintf("      %-8s %s, slots behind: %s", n.Name, n.Phase, number(n.DistanceSlots))
 	if n.Client != nil {
 		text += ", " + n.Client.Name
 	}
@@ -178,9 +185,11 @@ func (s *story) node(n collector.Node) {
 // ending shows what is left to hold in one's hands.
 func (s *story) ending(seen sighting) {
 	n := seen.node(stalling)
-	s.line("It helped: %s stood still at slot %d and is at %s now, %s, %s slots behind.",
-		stalling, s.stalledAt, number(n.HeadSlot), n.Phase, number(n.DistanceSlots))
+	s.blank()
+	s.line("It helped: the head of %s stood still at slot %d and is at %s now; it is %s.",
+		stalling, s.stalledAt, number(n.HeadSlot), n.Phase)
 	s.diff()
+	s.blank()
 	s.line("Where to look:")
 	for _, w := range [][2]string{
 		{"status page", s.place.exporter + "/"},
@@ -211,6 +220,18 @@ func (s *story) diff() {
 		s.line("      %d - %s", i+1, before[i])
 		s.line("      %d + %s", i+1, after[i])
 	}
+}
+
+// brief is the first thing that is wrong; the status page has all.
+func brief(fs []collector.Finding) string {
+	if len(fs) == 0 {
+		return "and why is not told"
+	}
+	text, _, more := strings.Cut(fs[0].Text, "; ")
+	if more || len(fs) > 1 {
+		text += "; and more"
+	}
+	return fs[0].Reason + ": " + text
 }
 
 func reasons(fs []collector.Finding) string {
