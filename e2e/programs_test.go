@@ -41,6 +41,7 @@ func ourProgram(tb testing.TB, name string) string {
 	}
 	path := filepath.Join(repository(), ".cache", "e2e-bin", name)
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, module[name][1])
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does, so that both share what they compile
 	cmd.Dir = filepath.Join(repository(), module[name][0])
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("build %s: %v\n%s", name, err, out)
