@@ -96,7 +96,7 @@ func TestFaults(t *testing.T) {
 			f.set(func() { c.fault(f) })
 			var o provider.ProberOptions
 			if slices.Contains(c.want, provider.Timeout) {
-				o.Client.Timeout = 100 * time.Millisecond
+				o.Client.Timeout = time.Second
 			}
 			p := prober(t, "p", f.URL, o)
 			seen := p.Probe(context.Background(), now, provider.Ask{})
