@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/prometheus/alertmanager/alert"
@@ -33,10 +34,17 @@ func LoadAlertmanagerConfig(path string) (*amconfig.Config, error) {
 	}
 	c, err := amconfig.LoadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("alertmanager configuration %s: %w", path, err)
+		return nil, fmt.Errorf("alertmanager configuration %s: %w", path, oneLine{err})
 	}
 	return c, nil
 }
+
+// oneLine is an error told on one line, as a log wants it.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+
+func (e oneLine) Unwrap() error { return e.error }
 
 // ReachesRemediator reports whether some route of c ends at the remediator of
 // this process. Without one nothing would ever be remediated.

@@ -71,10 +71,14 @@ func (f *flags) openStorage() (string, error) {
 	if f.storage != "" {
 		return writable(f.storage)
 	}
-	if dir, err := writable(usualStorage); err == nil {
+	return firstWritable(usualStorage, spareStorage)
+}
+
+func firstWritable(usual, spare string) (string, error) {
+	if dir, err := writable(usual); err == nil {
 		return dir, nil
 	}
-	return writable(spareStorage)
+	return writable(spare)
 }
 
 func writable(dir string) (string, error) {

@@ -28,14 +28,17 @@ func (f *flags) serve(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	external, err := f.externalURL()
+	if err != nil {
+		return err
+	}
 	level.Info(logger).Log("msg", "starting checkpointd", "version", version.Info(), "storage", dir)
 	listeners, err := listen(append([]string{f.exporter, f.remediator}, *f.Web.WebListenAddresses...))
 	if err != nil {
 		return err
 	}
-	external, err := f.externalURL(listeners[0].Addr())
-	if err != nil {
-		return err
+	if external == nil {
+		external = &url.URL{Scheme: "http", Host: listeners[0].Addr().String()}
 	}
 	loop, err := standalone.NewLoop(standalone.LoopOptions{
 		Dir: dir, Config: f.Load, Alerts: f.loadAlerts, Rules: rules.Files,
@@ -66,9 +69,9 @@ func listen(addresses []string) ([]net.Listener, error) {
 	return all, nil
 }
 
-func (f *flags) externalURL(exporter net.Addr) (*url.URL, error) {
+func (f *flags) externalURL() (*url.URL, error) {
 	if f.external == "" {
-		return &url.URL{Scheme: "http", Host: exporter.String()}, nil
+		return nil, nil
 	}
 	u, err := url.Parse(f.external)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
