@@ -75,7 +75,10 @@ func checkProgress(o node.Observation, before *sighting, needed uint64) finding 
 	if *head >= *before.head+needed {
 		return finding{known: true, well: true, text: fmt.Sprintf("its head went from %d to %d", *before.head, *head)}
 	}
-	return finding{known: true, text: fmt.Sprintf("its head was %d and is %d; %d slots more were needed", *before.head, *head, *before.head+needed-*head)}
+	if *head == *before.head {
+		return finding{known: true, text: fmt.Sprintf("its head has stood at %d for %s", *head, o.At.Sub(before.at).Round(time.Second))}
+	}
+	return finding{known: true, text: fmt.Sprintf("its head went from %d to %d, %d slots short of what was asked for", *before.head, *head, *before.head+needed-*head)}
 }
 
 func checkBackfill(o node.Observation, before *sighting, needed uint64) finding {
