@@ -40,6 +40,7 @@ fuzz: # every fuzz target for FUZZTIME
 
 bench: ## Measure: speed of what is hot, and how long the loop takes from fault to action
 	go test -run='^$$' -bench=. -benchmem ./...
+	cd standalone && go test -run='^$$' -bench=. -timeout=30m ./...
 
 lint: ## Run golangci-lint, built from its pinned module
 	@dir=$$(tools/build.sh lint) && for m in . standalone; do (cd $$m && "$$dir/golangci-lint" run ./...) || exit 1; done
