@@ -47,7 +47,9 @@ func TestFaults(t *testing.T) {
 		"gzip":          {fault: func(f *fake) { f.override["genesis"] = reply(200, "\x1f\x8b", "Content-Encoding", "gzip") }, want: []provider.Reason{provider.Malformed}, text: "not asked for"},
 		"slow":          {fault: func(f *fake) { f.override["genesis"] = hang }, want: []provider.Reason{provider.Timeout}, text: "while waiting for the answer"},
 		"a slow state":  {fault: func(f *fake) { f.override["debug/states/finalized"] = hang }, want: []provider.Reason{provider.Timeout}, text: "its finalized state cannot be had"},
-		"a redirect":    {fault: func(f *fake) { f.override["genesis"] = http.RedirectHandler("http://elsewhere.invalid", http.StatusFound).ServeHTTP }, want: []provider.Reason{provider.HTTPStatus}, text: "another host"},
+		"a redirect": {fault: func(f *fake) {
+			f.override["genesis"] = http.RedirectHandler("http://elsewhere.invalid", http.StatusFound).ServeHTTP
+		}, want: []provider.Reason{provider.HTTPStatus}, text: "another host"},
 		"a redirected state": {fault: func(f *fake) {
 			f.override["debug/states/finalized"] = http.RedirectHandler("http://elsewhere.invalid", http.StatusFound).ServeHTTP
 		}, want: []provider.Reason{provider.HTTPStatus}, text: "another host"},
