@@ -118,6 +118,7 @@ func TestProbeRefuses(t *testing.T) {
 		"a target with a password":        {query: "target=http://user:hunter2@127.0.0.1:1", code: 400, says: "password"},
 		"a target with a query":           {query: "target=http://127.0.0.1:1/%3Fa=b", code: 400, says: "base URL"},
 		"a file":                          {query: "target=file:///etc/passwd", code: 400, says: "base URL"},
+		"a host that is no text":          {query: "target=http://%25ff:1", code: 400, says: "base URL"},
 		"no URL":                          {query: "target=%3A%3A", code: 400, says: "URL"},
 		"a timeout that is none":          {query: "target=" + providerURL, header: "soon", code: 400, says: "X-Prometheus-Scrape-Timeout-Seconds"},
 		"a timeout that is not a number":  {query: "target=" + providerURL, header: "NaN", code: 400, says: "X-Prometheus-Scrape-Timeout-Seconds"},
@@ -273,8 +274,8 @@ func TestAPI(t *testing.T) {
 	})
 }
 
-// TestHostileTimes: foreign times that JSON cannot write take nothing else with them.
-func TestHostileTimes(t *testing.T) {
+// TestHostileAnswers: foreign times that JSON cannot write, and text that a label cannot hold, take nothing else with them.
+func TestHostileAnswers(t *testing.T) {
 	s := newScene(t)
 	s.provider("alpha", func(now time.Time) provider.Observation {
 		o := healthy(now)
@@ -284,6 +285,7 @@ func TestHostileTimes(t *testing.T) {
 	s.node("node-1", func(now time.Time) node.Observation {
 		o := at(1)(now)
 		o.Execution.Head.Value.Time = time.Unix(1<<55, 0)
+		o.Consensus.Version.Value = &beacon.ClientVersion{Client: "Light\xffhouse", Version: "\"}\n"}
 		return o
 	})
 	e := s.exporter(parseConfig(t, oneOfEach))
@@ -294,7 +296,7 @@ func TestHostileTimes(t *testing.T) {
 			t.Errorf("%s: %q", path, body)
 		}
 	}
-	metrics(t, h, "/metrics")
+	expect(t, metrics(t, h, "/metrics"), map[string]string{`checkpoint_node_info{client="Light�house",node="node-1",version="\"}\n"}`: "1"})
 }
 
 func TestLandingPage(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
@@ -102,7 +103,7 @@ func parseQuestion(r *http.Request, most time.Duration) (question, error) {
 		return q, badRequest("the target is not a URL")
 	case u.User != nil:
 		return q, badRequest("the target has a user or password in it; take them out")
-	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "":
+	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || !utf8.ValidString(u.Host):
 		return q, badRequest("the target is not a base URL such as http://127.0.0.1:5052")
 	}
 	q.name = u.Host

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,7 +47,12 @@ type emit struct {
 }
 
 func (e emit) value(kind prometheus.ValueType, d *prometheus.Desc, v float64, more ...string) {
-	e.ch <- prometheus.MustNewConstMetric(d, kind, v, append(e.labels[:len(e.labels):len(e.labels)], more...)...)
+	labels := append(e.labels[:len(e.labels):len(e.labels)], more...)
+	for i := range more {
+		// A version is foreign text, and a label that is not UTF-8 would be a panic.
+		labels[len(e.labels)+i] = strings.ToValidUTF8(more[i], "\uFFFD")
+	}
+	e.ch <- prometheus.MustNewConstMetric(d, kind, v, labels...)
 }
 
 func (e emit) gauge(d *prometheus.Desc, v float64, more ...string) {
