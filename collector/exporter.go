@@ -32,7 +32,7 @@ type Options struct {
 	Version string
 	// TelemetryPath is where the landing page's link to the metrics leads; empty means /metrics.
 	TelemetryPath string
-	// Beacon is how providers are reached. UserAgent and Timeout are set by the Exporter.
+	// Beacon is how providers and nodes are reached; the Exporter sets UserAgent and Timeout, and Resolver is for providers alone.
 	Beacon beacon.Options
 
 	newProber func(config.Provider, provider.ProberOptions) (prober, error)
