@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/alertmanager/alert"
 	"github.com/prometheus/alertmanager/matcher/compat"
 	amlabels "github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/rules"
 )
 
 // API serves the parts of Alertmanager's and Prometheus' HTTP APIs that
@@ -37,15 +39,17 @@ func (a API) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v1/label/{name}/values", a.labelValues)
 }
 
-// Settled is the part that the remediator asks: the alerts, or 503 while the
-// absence of one does not yet mean that it has ended.
-func (a API) Settled(mux *http.ServeMux) {
+// Questions is the part that the remediator asks: the alerts, and with them
+// those that are about to fire, in the state unprocessed: an alert that fired
+// before a restart and waits out its `for` again has not ended. The answer is
+// 503 while an absence means nothing yet.
+func (a API) Questions(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v2/alerts", func(w http.ResponseWriter, r *http.Request) {
 		if !a.Prometheus.Settled(time.Now()) {
 			http.Error(w, "the rules have not been evaluated for long enough", http.StatusServiceUnavailable)
 			return
 		}
-		a.alerts(w, r)
+		a.listAlerts(w, r, a.Prometheus.Pending())
 	})
 }
 
@@ -78,9 +82,9 @@ func newAPIAlert(s AlertStatus) apiAlert {
 	for _, name := range s.Receivers {
 		a.Receivers = append(a.Receivers, apiName{name})
 	}
-	a.Status.State = "active"
+	a.Status.State = string(alert.AlertStateActive)
 	if len(s.SilencedBy)+len(s.InhibitedBy) > 0 {
-		a.Status.State = "suppressed"
+		a.Status.State = string(alert.AlertStateSuppressed)
 	}
 	a.Status.SilencedBy = append([]string{}, s.SilencedBy...)
 	a.Status.InhibitedBy = append([]string{}, s.InhibitedBy...)
@@ -88,7 +92,16 @@ func newAPIAlert(s AlertStatus) apiAlert {
 	return a
 }
 
-func (a API) alerts(w http.ResponseWriter, r *http.Request) {
+func newPendingAlert(p *rules.Alert) apiAlert {
+	set := labelSet(p.Labels)
+	a := newAPIAlert(AlertStatus{Alert: &alert.Alert{Alert: model.Alert{Labels: set, Annotations: labelSet(p.Annotations), StartsAt: p.ActiveAt}}})
+	a.Status.State = string(alert.AlertStateUnprocessed)
+	return a
+}
+
+func (a API) alerts(w http.ResponseWriter, r *http.Request) { a.listAlerts(w, r, nil) }
+
+func (a API) listAlerts(w http.ResponseWriter, r *http.Request, pending []*rules.Alert) {
 	match, err := filters(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -102,6 +115,11 @@ func (a API) alerts(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		found = append(found, newAPIAlert(s))
+	}
+	for _, p := range pending {
+		if waiting := newPendingAlert(p); match.Matches(waiting.Labels) {
+			found = append(found, waiting)
+		}
 	}
 	slices.SortFunc(found, func(a, b apiAlert) int { return strings.Compare(a.Fingerprint, b.Fingerprint) })
 	answer(w, found)

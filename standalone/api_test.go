@@ -101,13 +101,37 @@ func TestAPIAlerts(t *testing.T) {
 	}
 }
 
-func TestAPISettled(t *testing.T) {
+// The remediator takes what is not told for ended. So nothing is told before the rules have settled, and then an alert that
+// is about to fire is told as well.
+func TestAPIQuestions(t *testing.T) {
 	t.Parallel()
-	api, _ := newAPI(t)
+	am, _, _ := runAlertmanager(t, t.TempDir(), fast, newHook(t).URL)
+	gauge, address := target(t, "test_stalled")
+	gauge.Set(1)
+	o := options(t, am, address)
+	o.Rules = ruleFiles(strings.Replace(stalledRule, "for: 200ms", "for: 1h", 1))
+	p, err := standalone.NewPrometheus(o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	mux := http.NewServeMux()
-	api.Settled(mux)
+	standalone.API{Alertmanager: am, Prometheus: p}.Questions(mux)
 	if w := ask(mux, "GET", "/api/v2/alerts", ""); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("before rules were evaluated: %d %s", w.Code, w.Body)
+	}
+	run(t, p.Run)
+	eventually(t, "settled", func() bool { return ask(mux, "GET", "/api/v2/alerts", "").Code == http.StatusOK })
+	var waiting gettableAlert
+	eventually(t, "told of the pending alert", func() (ok bool) {
+		waiting, ok = alertsOf(t, mux, "filter=playbook%3D~%22.%2B%22")["NodeStalled"]
+		return ok
+	})
+	labels := model.LabelSet{}
+	for name, value := range waiting.Labels {
+		labels[model.LabelName(name)] = model.LabelValue(value)
+	}
+	if waiting.Status.State != "unprocessed" || waiting.Fingerprint != labels.Fingerprint().String() {
+		t.Errorf("the pending alert is told as %+v", waiting)
 	}
 }
 

@@ -25,7 +25,7 @@ func (n logNotifier) Notify(ctx context.Context, alerts ...*alert.Alert) (bool, 
 			level = severityLevel(a.Labels["severity"])
 		}
 		args := []any{"alert", a.Name(), "status", string(a.Status())}
-		for _, name := range []model.LabelName{"severity", "provider", "node", playbookLabel} {
+		for _, name := range []model.LabelName{"severity", "provider", "node", "playbook"} {
 			if v := a.Labels[name]; v != "" {
 				args = append(args, string(name), string(v))
 			}

@@ -126,7 +126,7 @@ func (l *Loop) assemble() error {
 	}
 	api := API{Alertmanager: am, Prometheus: prom}
 	questions := http.NewServeMux()
-	api.Settled(questions)
+	api.Questions(questions)
 	// Each part reads its configuration by itself, and its own metrics say how that went.
 	l.reload, err = server.NewReloader(reg, func() (*config.Config, error) {
 		return nil, distinct(exporter.reload.Reload(), remediator.reload.Reload(), l.reloadAlerts(am))

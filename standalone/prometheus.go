@@ -174,25 +174,31 @@ func (p *Prometheus) Ready() error {
 	return nil
 }
 
-// Settled reports whether the absence of an alert means something yet: every
-// group has been evaluated, and an alert that fired before a restart and has a
-// playbook would have had the time to fire again.
+// Settled reports whether the absence of an alert means something yet: an alert
+// that fired before a restart would be pending again at least.
 func (p *Prometheus) Settled(now time.Time) bool {
 	if p.Ready() != nil {
 		return false
 	}
-	started := p.started.Load()
-	var hold, interval time.Duration
+	var interval time.Duration
 	for _, g := range p.ruler.RuleGroups() {
 		interval = max(interval, g.Interval())
-		for _, r := range g.AlertingRules() {
-			if r.Labels().Has(playbookLabel) {
-				hold = max(hold, r.HoldDuration())
+	}
+	// A group is first evaluated up to one interval after the start, on samples
+	// that were scraped up to one interval after it, and recording rules have
+	// their effect on others one evaluation later.
+	return !now.Before(p.started.Load().Add(3 * interval))
+}
+
+// Pending returns the alerts that rules see and that wait out their `for`.
+func (p *Prometheus) Pending() []*rules.Alert {
+	var all []*rules.Alert
+	for _, r := range p.ruler.AlertingRules() {
+		for _, a := range r.ActiveAlerts() {
+			if a.State == rules.StatePending {
+				all = append(all, a)
 			}
 		}
 	}
-	// A group is first evaluated up to one interval after the start, on samples
-	// that are up to one interval old; the third is for the evaluation that
-	// finds `for` to be over.
-	return !now.Before(started.Add(hold + 3*interval))
+	return all
 }

@@ -11,9 +11,6 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// playbookLabel stands on the alerts that the remediator can act on.
-const playbookLabel = "playbook"
-
 // ruleLoader reads rule files from a file system, so that the shipped ones
 // need not be written to disk first. It is a rules.GroupLoader.
 type ruleLoader struct {
