@@ -109,6 +109,14 @@ func tellStories(t *testing.T, s *simulation, m *machine, clock *stopwatch, w wa
 	if got := len(s.Node(sourced).Restarts()); got != 0 {
 		t.Errorf("a node that has a database and runs was restarted %d times for a dead provider", got)
 	}
+	for _, action := range [][]string{
+		{"node", stalled, "playbook", "node_stalled", "action", "restart", "outcome", "done"},
+		{"node", sourced, "playbook", "source_unusable", "action", "failover", "outcome", "done"},
+	} {
+		if err := is(w.remediator, 1, "checkpoint_remediation_actions_total", action...); err != nil {
+			t.Error(err)
+		}
+	}
 	for _, alert := range []string{"CheckpointNodeSyncStalled", "CheckpointNodeSourceUnusable"} {
 		eventually(t, 2*time.Minute, "people to hear of "+alert, func() error { return w.people.heard(alert) })
 	}

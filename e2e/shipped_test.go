@@ -7,10 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // What is shipped passes the checks of the programs it is written for, as it is.
 func TestShippedFiles(t *testing.T) {
+	t.Parallel()
 	promtool := tool(t, "prometheus", "promtool")
 	amtool := tool(t, "alertmanager", "amtool")
 	dir := workDir(t)
@@ -32,23 +35,59 @@ func TestShippedFiles(t *testing.T) {
 		run("promtool test rules", promtool, append([]string{"test", "rules"}, tests...)...)
 	}
 
-	alertmanager := shipped("deploy/alertmanager/alertmanager.yml")
-	run("amtool check-config", amtool, "check-config", alertmanager)
-	for _, test := range []struct {
-		labels    []string
-		receivers string
-	}{
-		{[]string{"alertname=CheckpointNodeSyncStalled", "node=n", "severity=critical", "playbook=node_stalled"}, "remediator,people"},
-		{[]string{"alertname=CheckpointNodeSourceUnusable", "node=n", "severity=warning", "playbook=source_unusable"}, "remediator,people"},
-		{[]string{"alertname=CheckpointProviderDown", "provider=p", "severity=warning"}, "people"},
-		{[]string{"alertname=CheckpointRemediationExhausted", "node=n", "severity=critical"}, "people"},
-		{[]string{"alertname=CheckpointNetworkResetImminent", "severity=info"}, "people"},
-		{[]string{"alertname=CheckpointNetworkResetWindow", "severity=none"}, "nobody"},
-		{[]string{"alertname=SomethingElse"}, "people"},
-	} {
-		run("amtool config routes test", amtool, append([]string{"config", "routes", "test",
-			"--config.file=" + alertmanager, "--verify.receivers=" + test.receivers}, test.labels...)...)
+	for file, people := range map[string]string{"deploy/alertmanager/alertmanager.yml": "people", "standalone/alertmanager.yml": "log"} {
+		run("amtool check-config", amtool, "check-config", shipped(file))
+		for _, alert := range append(shippedAlerts(t), map[string]string{"alertname": "SomethingElse"}) {
+			receivers := people
+			switch {
+			case alert["playbook"] != "":
+				receivers = "remediator," + people
+			case alert["severity"] == "none":
+				receivers = "nobody"
+			}
+			args := []string{"config", "routes", "test", "--config.file=" + shipped(file), "--verify.receivers=" + receivers}
+			for name, value := range alert {
+				args = append(args, name+"="+value)
+			}
+			run("amtool config routes test", amtool, args...)
+		}
 	}
+}
+
+// shippedAlerts are the fixed labels of every alert in the shipped rules, its name among them.
+func shippedAlerts(tb testing.TB) []map[string]string {
+	tb.Helper()
+	files, _ := filepath.Glob(shipped("rules/*.yml"))
+	var alerts []map[string]string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		var rules struct {
+			Groups []struct {
+				Rules []struct {
+					Alert  string            `yaml:"alert"`
+					Labels map[string]string `yaml:"labels"`
+				} `yaml:"rules"`
+			} `yaml:"groups"`
+		}
+		if err := yaml.Unmarshal(text, &rules); err != nil {
+			tb.Fatalf("%s: %v", file, err)
+		}
+		for _, group := range rules.Groups {
+			for _, rule := range group.Rules {
+				if rule.Alert != "" {
+					rule.Labels["alertname"] = rule.Alert
+					alerts = append(alerts, rule.Labels)
+				}
+			}
+		}
+	}
+	if len(alerts) == 0 {
+		tb.Fatal("the shipped rules hold no alert")
+	}
+	return alerts
 }
 
 // shipped is a file of this repository.
