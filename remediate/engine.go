@@ -189,6 +189,12 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 		return e.decide(i, s, verdictWait, answers)
 	}
 
+	// A source is judged by one look at all providers, just before the effect: the alert stands on two of the exporter's own, and each
+	// look waits for a provider that hangs.
+	source := s.Verify.Source != ""
+	if source {
+		e.eyes.Judge(ctx, 0)
+	}
 	found, seen := e.check(ctx, c, i, s.Verify, i.memory.first, 1)
 	symptom := Answer{Guard: "symptom", Why: found.text}
 	switch {
@@ -201,15 +207,17 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 		i.memory.notBefore = time.Now().Add(lookAgain / 2)
 		return e.decide(i, s, verdictWait, append(answers, symptom))
 	}
-	if i.memory.first == nil && !i.RestartDue {
+	if i.memory.first == nil && !i.RestartDue && !source {
 		i.memory.first = seen
-		if s.Verify.Source == "" {
-			i.memory.notBefore = time.Now().Add(max(minConfirm, 2*slotDuration(c, time.Now())))
-		}
+		i.memory.notBefore = time.Now().Add(max(minConfirm, 2*slotDuration(c, time.Now())))
 		return nil
 	}
+	maxAge := time.Duration(0)
+	if source {
+		maxAge = judgedFor // it was made just now
+	}
 	answers = append(answers, symptom)
-	answers = append(answers, networkAnswers(c, e.eyes.Judge(ctx, 0))...)
+	answers = append(answers, networkAnswers(c, e.eyes.Judge(ctx, maxAge))...)
 	if len(blocked(answers)) > 0 {
 		i.memory.notBefore = time.Now().Add(lookAgain)
 		return e.decide(i, s, verdictWait, answers)

@@ -192,7 +192,7 @@ var (
 
 // Not parallel, for what is said in try. The provider dies right after a probe, which is the worst time.
 func TestLoopActsInTime(t *testing.T) {
-	for _, s := range []scenario{refused, stalled} {
+	for _, s := range []scenario{refused, hangs, stalled} {
 		t.Run(s.name, func(t *testing.T) {
 			tr := try(t, 0, 0, s.run)
 			t.Log(tr)

@@ -93,7 +93,7 @@ func TestRemediatorsRoute(t *testing.T) {
 				if !o.GroupByAll {
 					t.Error("alerts are grouped, so the status of one hides another's")
 				}
-				want := []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute}
+				want := []time.Duration{time.Second, time.Minute, 10 * time.Minute}
 				if got := []time.Duration{o.GroupWait, o.GroupInterval, o.RepeatInterval}; !slices.Equal(got, want) {
 					t.Errorf("group_wait, group_interval, repeat_interval are %v, not %v", got, want)
 				}
