@@ -30,6 +30,7 @@ func (a API) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v2/alerts", a.alerts)
 	mux.HandleFunc("GET /api/v2/silences", a.silences)
 	mux.HandleFunc("POST /api/v2/silences", a.silence)
+	mux.HandleFunc("GET /api/v2/silence/{id}", a.oneSilence)
 	mux.HandleFunc("DELETE /api/v2/silence/{id}", a.unsilence)
 	for _, method := range []string{"GET", "POST"} {
 		mux.HandleFunc(method+" /api/v1/query", a.query)

@@ -53,7 +53,18 @@ func newAPIMatcher(m *amlabels.Matcher) apiMatcher {
 	}
 }
 
-// silences answers with those to come and in force first, each by its end.
+func newAPISilence(s Silence) apiSilence {
+	out := apiSilence{
+		ID: s.ID, Status: &apiState{s.State(time.Now())}, UpdatedAt: &s.UpdatedAt,
+		StartsAt: s.StartsAt, EndsAt: s.EndsAt, CreatedBy: s.CreatedBy, Comment: s.Comment,
+	}
+	for _, m := range s.Matchers {
+		out.Matchers = append(out.Matchers, newAPIMatcher(m))
+	}
+	return out
+}
+
+// silences answers with those that last longest first.
 func (a API) silences(w http.ResponseWriter, r *http.Request) {
 	match, err := filters(r)
 	if err != nil {
@@ -66,22 +77,27 @@ func (a API) silences(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	slices.SortFunc(stored, func(a, b Silence) int { return b.EndsAt.Compare(a.EndsAt) })
-	now := time.Now()
 	found := []apiSilence{}
 	for _, s := range stored {
-		if !hasAll(s.Matchers, match) {
-			continue
+		if hasAll(s.Matchers, match) {
+			found = append(found, newAPISilence(s))
 		}
-		out := apiSilence{
-			ID: s.ID, Status: &apiState{s.State(now)}, UpdatedAt: &s.UpdatedAt,
-			StartsAt: s.StartsAt, EndsAt: s.EndsAt, CreatedBy: s.CreatedBy, Comment: s.Comment,
-		}
-		for _, m := range s.Matchers {
-			out.Matchers = append(out.Matchers, newAPIMatcher(m))
-		}
-		found = append(found, out)
 	}
 	answer(w, found)
+}
+
+func (a API) oneSilence(w http.ResponseWriter, r *http.Request) {
+	stored, err := a.Alertmanager.Silences(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	i := slices.IndexFunc(stored, func(s Silence) bool { return s.ID == r.PathValue("id") })
+	if i < 0 {
+		http.Error(w, ErrNoSilence.Error(), http.StatusNotFound)
+		return
+	}
+	answer(w, newAPISilence(stored[i]))
 }
 
 func hasAll(have, want amlabels.Matchers) bool {

@@ -163,6 +163,12 @@ func TestAPISilences(t *testing.T) {
 			t.Errorf("no %s in %s", want, listed)
 		}
 	}
+	if one := ask(h, "GET", "/api/v2/silence/"+made.SilenceID, "").Body.String(); !strings.Contains(one, `"createdBy":"me"`) {
+		t.Errorf("asked for alone, it is %s", one)
+	}
+	if w := ask(h, "GET", "/api/v2/silence/none", ""); w.Code != http.StatusNotFound {
+		t.Errorf("ask for what is not there: %d", w.Code)
+	}
 	if w := ask(h, "DELETE", "/api/v2/silence/"+made.SilenceID, ""); w.Code != http.StatusOK {
 		t.Errorf("delete: %d %s", w.Code, w.Body)
 	}
@@ -229,7 +235,7 @@ func TestAPIQuery(t *testing.T) {
 			t.Errorf("%s: %d %s\nwant %d %s", tc.target, w.Code, w.Body, tc.code, tc.want)
 		}
 	}
-	form := httptest.NewRequest("POST", "/api/v1/query", strings.NewReader("query=test_stalled"))
+	form := httptest.NewRequest(http.MethodPost, "/api/v1/query", strings.NewReader("query=test_stalled"))
 	form.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, form)

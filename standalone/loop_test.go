@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-kit/log"
 	amconfig "github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/exporter-toolkit/web"
 	"go.uber.org/goleak"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/config"
@@ -188,6 +189,24 @@ func TestLoopReloads(t *testing.T) {
 	if resp.StatusCode != http.StatusOK {
 		t.Errorf("reload over HTTP is answered %s", resp.Status)
 	}
+}
+
+// Credentials on the API are asked of people, not of the parts.
+func TestLoopWithPassword(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	users := filepath.Join(filepath.Dir(w.config), "web.yml")
+	write(t, users, "basic_auth_users: {me: $2a$04$sXM9aFM7p8vYqiNmDAkZ5uhCx.uS2rn21dquRtk75/ocUL7xj3E1K}") // secret
+	o := w.options(t)
+	o.Web = &web.FlagConfig{WebConfigFile: &users}
+	loop, err := standalone.NewLoop(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, loop.Run)
+	eventually(t, "asked for a password", func() bool { code, _ := get(t, w.api+"/api/v2/alerts"); return code == http.StatusUnauthorized })
+	w.api = strings.Replace(w.api, "http://", "http://me:secret@", 1)
+	w.waitQuery(t, `sum(up)`, "2")
 }
 
 // A loop that cannot be made lets go of all that it was given.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -59,21 +60,25 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("simulated network: %w", err)
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	place, loop, err := build(dir, s, logger, slogger)
+	place, loop, err := build(ctx, dir, s, logger, slogger)
 	if err != nil {
 		return err
 	}
 	place.log = logFile.Name()
+	defer place.client.CloseIdleConnections()
 	return play(ctx, o, s, place, loop)
 }
 
 // place is where everything is to be found.
-type place struct{ dir, log, exporter, remediator, api string }
+type place struct {
+	dir, log, exporter, remediator, api string
+	client                              *http.Client
+}
 
-func build(dir string, s *scene, logger log.Logger, slogger *slog.Logger) (place, *standalone.Loop, error) {
+func build(ctx context.Context, dir string, s *scene, logger log.Logger, slogger *slog.Logger) (place, *standalone.Loop, error) {
 	listeners := make([]net.Listener, 3)
 	for i := range listeners {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			for _, open := range listeners[:i] {
 				_ = open.Close() // the failure to listen is what counts
@@ -83,7 +88,10 @@ func build(dir string, s *scene, logger log.Logger, slogger *slog.Logger) (place
 		listeners[i] = ln
 	}
 	address := func(i int) string { return "http://" + listeners[i].Addr().String() }
-	p := place{dir: dir, exporter: address(0), remediator: address(1), api: address(2)}
+	p := place{
+		dir: dir, exporter: address(0), remediator: address(1), api: address(2),
+		client: &http.Client{Timeout: askTimeout, Transport: &http.Transport{}},
+	}
 	external, err := url.Parse(p.exporter)
 	if err != nil {
 		return place{}, nil, err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,7 +71,6 @@ func nothingLeft(t *testing.T, dir string, goroutines goleak.Option) {
 	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %s (%v)", left, err)
 	}
-	http.DefaultClient.CloseIdleConnections()
 	if err := goleak.Find(goroutines); err != nil {
 		t.Error(err)
 	}

@@ -13,13 +13,13 @@ import (
 // the simulation's control endpoint and a node's name.
 const RestartCommand = "demo-restart"
 
+const restartTimeout = 30 * time.Second
+
 // Restart asks a running demo to restart a node. It is what the remediator runs as a command, as it would run systemctl.
 func Restart(ctx context.Context, args []string) error {
 	if len(args) != 2 {
 		return fmt.Errorf("%s: want the address of a demo and a node, got %d arguments", RestartCommand, len(args))
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
 	target, err := url.JoinPath(args[0], "nodes", url.PathEscape(args[1]), "restart")
 	if err != nil {
 		return fmt.Errorf("%s: %w", RestartCommand, err)
@@ -28,7 +28,8 @@ func Restart(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", RestartCommand, err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := &http.Client{Timeout: restartTimeout}
+	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("%s: %w", RestartCommand, err)
 	}

@@ -104,7 +104,7 @@ func newScene(ctx context.Context, dir string, restart []string, logger log.Logg
 
 // serveControl is the door through which the restart command reaches the nodes, as a service manager would.
 func (s *scene) serveControl(ctx context.Context) (string, error) {
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("listen for restarts: %w", err)
 	}

@@ -81,10 +81,10 @@ func (s sighting) incident(node, playbook string) remediate.IncidentView {
 func (p place) look(ctx context.Context) (sighting, error) {
 	s := sighting{at: time.Now()}
 	return s, errors.Join(
-		ask(ctx, p.exporter+"/api/v1/providers", &s.providers),
-		ask(ctx, p.exporter+"/api/v1/nodes", &s.nodes),
-		ask(ctx, p.api+"/api/v2/alerts", &s.alerts),
-		ask(ctx, p.remediator+"/api/v1/incidents", &s.incidents),
+		p.ask(ctx, p.exporter+"/api/v1/providers", &s.providers),
+		p.ask(ctx, p.exporter+"/api/v1/nodes", &s.nodes),
+		p.ask(ctx, p.api+"/api/v2/alerts", &s.alerts),
+		p.ask(ctx, p.remediator+"/api/v1/incidents", &s.incidents),
 	)
 }
 
@@ -93,14 +93,12 @@ const (
 	askBytes   = 4 << 20
 )
 
-func ask(ctx context.Context, url string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
+func (p place) ask(ctx context.Context, url string, into any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := p.client.Do(req)
 	if err != nil {
 		return err
 	}

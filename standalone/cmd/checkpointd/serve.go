@@ -33,7 +33,7 @@ func (f *flags) serve(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	level.Info(logger).Log("msg", "starting checkpointd", "version", version.Info(), "storage", dir)
-	listeners, err := listen(append([]string{f.exporter, f.remediator}, *f.Web.WebListenAddresses...))
+	listeners, err := listen(ctx, append([]string{f.exporter, f.remediator}, *f.Web.WebListenAddresses...))
 	if err != nil {
 		return err
 	}
@@ -54,10 +54,10 @@ func (f *flags) serve(ctx context.Context, stderr io.Writer) error {
 	return loop.Run(ctx)
 }
 
-func listen(addresses []string) ([]net.Listener, error) {
+func listen(ctx context.Context, addresses []string) ([]net.Listener, error) {
 	var all []net.Listener
 	for _, a := range addresses {
-		ln, err := net.Listen("tcp", a)
+		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", a)
 		if err != nil {
 			for _, open := range all {
 				_ = open.Close() // the failure to listen is what counts
