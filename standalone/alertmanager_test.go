@@ -84,14 +84,18 @@ inhibit_rules: [{source_matchers: [alertname="Cause"], target_matchers: [alertna
 func TestAlertmanagerRemembers(t *testing.T) {
 	t.Parallel()
 	dir, h := t.TempDir(), newHook(t)
-	am, _, stop := runAlertmanager(t, dir, fast, h.URL)
+	am, reg, stop := runAlertmanager(t, dir, fast, h.URL)
 	silenceAlert(t, am, "Quiet")
 	put(t, am, model.AlertFiring, "Told")
 	h.wait(t, "Told", model.AlertFiring)
+	// The flushes of a group follow each other: when the second one asks the log, the first has written to it.
+	eventually(t, "the notification to be logged", func() bool {
+		return value(t, reg, "alertmanager_nflog_queries_total") >= 2
+	})
 	stop()
 
 	after := newHook(t)
-	am, reg, _ := runAlertmanager(t, dir, fast, after.URL)
+	am, reg, _ = runAlertmanager(t, dir, fast, after.URL)
 	put(t, am, model.AlertFiring, "Told", "Quiet", "New")
 	after.wait(t, "New", model.AlertFiring)
 	eventually(t, "suppressed", func() bool {
