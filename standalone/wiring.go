@@ -92,7 +92,7 @@ func (l *Loop) reloadAlerts(am *Alertmanager) error {
 // signpost leads whoever opens the API in a browser on.
 func (l *Loop) signpost() http.Handler {
 	page, err := web.NewLandingPage(web.LandingConfig{
-		Name: "checkpointd", Description: "The whole checkpoint loop in one process.", Version: version.Version,
+		Name: "checkpointd", Description: "The whole checkpoint loop in one process.", Version: version.Version, Profiling: "false",
 		Links: []web.LandingLinks{
 			{Address: l.opts.ExternalURL.String(), Text: "Status", Description: "of providers and nodes"},
 			{Address: "api/v2/alerts", Text: "Alerts", Description: "that have not ended"},
