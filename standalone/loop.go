@@ -35,7 +35,7 @@ const (
 	JobRemediator = "checkpoint_remediator"
 )
 
-// LoopOptions says what a Loop is made of. All fields but Web, Sockets and Hands are needed.
+// LoopOptions says what a Loop is made of. All fields but Web, TelemetryPath, Sockets and Hands are needed.
 type LoopOptions struct {
 	Dir string // of all that outlives the process; absolute, created when absent
 	// Config reads checkpoint.yml, and Alerts what LoadAlertmanagerConfig returns: once to start, and again at each reload.
@@ -47,6 +47,7 @@ type LoopOptions struct {
 	API                  []net.Listener
 	Web                  *web.FlagConfig // TLS and authentication of the API; nil for neither
 	ExternalURL          *url.URL        // where people reach the exporter's page; stands in notifications
+	TelemetryPath        string          // where each listener serves metrics; /metrics when empty
 
 	Interval  time.Duration // between two scrapes, and two evaluations
 	Retention time.Duration // of the time series
@@ -70,6 +71,9 @@ type Loop struct {
 func NewLoop(o LoopOptions) (_ *Loop, err error) {
 	if o.Sockets == nil {
 		o.Sockets = tcp{}
+	}
+	if o.TelemetryPath == "" {
+		o.TelemetryPath = "/metrics"
 	}
 	l := &Loop{opts: o}
 	for _, ln := range append([]net.Listener{o.Exporter, o.Remediator}, o.API...) {
@@ -137,7 +141,7 @@ func (l *Loop) assemble() error {
 	desk := server.Service{
 		Name: "checkpointd", Registry: reg, Ready: prom.Ready, Reload: l.reload, Logger: o.Logger,
 		Routes: func(mux *http.ServeMux) { api.Routes(mux); mux.Handle("GET /{$}", l.signpost()) },
-	}.Handler("/metrics")
+	}.Handler(o.TelemetryPath)
 	l.stages = []stage{
 		serving("exporter", exporter.handler, nil, o.Slog, o.Exporter),
 		serving("remediator", remediator.handler, nil, o.Slog, o.Remediator),
@@ -163,7 +167,9 @@ type program struct {
 func (l *Loop) programs(c *config.Config, load func() (*config.Config, error)) (exporter, remediator program, err error) {
 	reach := beacon.Options{Dial: l.opts.Sockets.DialContext}
 	reg := server.NewRegistry(JobExporter)
-	e, err := collector.New(c, log.With(l.opts.Logger, "component", "exporter"), collector.Options{Version: version.Version, Beacon: reach})
+	e, err := collector.New(c, log.With(l.opts.Logger, "component", "exporter"), collector.Options{
+		Version: version.Version, TelemetryPath: l.opts.TelemetryPath, Beacon: reach,
+	})
 	if err != nil {
 		return exporter, remediator, err
 	}
@@ -188,7 +194,7 @@ func (l *Loop) program(name string, app server.App, reg *prometheus.Registry, lo
 	if err != nil {
 		return program{}, err
 	}
-	h := server.Service{Name: name, Registry: reg, Routes: app.Routes, Ready: app.Ready, Reload: reload, Logger: l.opts.Logger}.Handler("/metrics")
+	h := server.Service{Name: name, Registry: reg, Routes: app.Routes, Ready: app.Ready, Reload: reload, Logger: l.opts.Logger}.Handler(l.opts.TelemetryPath)
 	return program{h, app.Run, reload}, nil
 }
 

@@ -199,6 +199,7 @@ func TestLoopWithPassword(t *testing.T) {
 	write(t, users, "basic_auth_users: {me: $2a$04$sXM9aFM7p8vYqiNmDAkZ5uhCx.uS2rn21dquRtk75/ocUL7xj3E1K}") // secret
 	o := w.options(t)
 	o.Web = &web.FlagConfig{WebConfigFile: &users}
+	o.TelemetryPath = "/elsewhere"
 	loop, err := standalone.NewLoop(o)
 	if err != nil {
 		t.Fatal(err)

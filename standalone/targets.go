@@ -11,10 +11,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Target is one HTTP endpoint to scrape, at its path /metrics.
+// Target is one HTTP endpoint to scrape.
 type Target struct {
-	Job     string // the label job
+	Job     string // the label job; targets of one job have one path
 	Address string // host:port, and the label instance
+	Path    string // of the metrics; /metrics when empty
 }
 
 // scrapeConfig goes through Prometheus' own configuration format, because only
@@ -22,6 +23,7 @@ type Target struct {
 func scrapeConfig(targets []Target, interval time.Duration, logger *slog.Logger) (*promconfig.Config, error) {
 	type job struct {
 		Name string `yaml:"job_name"`
+		Path string `yaml:"metrics_path,omitempty"`
 	}
 	type global struct {
 		Interval model.Duration `yaml:"scrape_interval"`
@@ -35,8 +37,12 @@ func scrapeConfig(targets []Target, interval time.Duration, logger *slog.Logger)
 		Interval: model.Duration(interval),
 		Timeout:  model.Duration(min(interval, 10*time.Second)),
 	}
-	for name := range targetGroups(targets) {
-		file.Jobs = append(file.Jobs, job{Name: name})
+	seen := map[string]bool{}
+	for _, t := range targets {
+		if !seen[t.Job] {
+			seen[t.Job] = true
+			file.Jobs = append(file.Jobs, job{t.Job, t.Path})
+		}
 	}
 	text, err := yaml.Marshal(file)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,8 +66,8 @@ func (l *Loop) engines(c *config.Config, reg prometheus.Registerer) (*Alertmanag
 	prom, err := NewPrometheus(PrometheusOptions{
 		Dir: filepath.Join(o.Dir, "tsdb"), Rules: o.Rules,
 		Targets: []Target{
-			{JobExporter, reachable(o.Exporter.Addr())},
-			{JobRemediator, reachable(o.Remediator.Addr())},
+			{JobExporter, reachable(o.Exporter.Addr()), o.TelemetryPath},
+			{JobRemediator, reachable(o.Remediator.Addr()), o.TelemetryPath},
 		},
 		Interval: o.Interval, Retention: o.Retention, ExternalURL: o.ExternalURL,
 		Dial:   o.Sockets.DialContext,
@@ -98,7 +99,7 @@ func (l *Loop) signpost() http.Handler {
 			{Address: "api/v2/alerts", Text: "Alerts", Description: "that have not ended"},
 			{Address: "api/v2/silences", Text: "Silences"},
 			{Address: httpURL(l.opts.Remediator.Addr()) + "/api/v1/incidents", Text: "Incidents", Description: "what was done, and whether it helped"},
-			{Address: "metrics", Text: "Metrics", Description: "of the engines"},
+			{Address: strings.TrimPrefix(l.opts.TelemetryPath, "/"), Text: "Metrics", Description: "of the engines"},
 		},
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -58,6 +59,9 @@ func parse(args []string, usage io.Writer) (*flags, error) {
 	})
 	if _, err := app.Parse(args); err != nil {
 		return nil, fmt.Errorf("%w; see --help", err)
+	}
+	if *f.Web.WebSystemdSocket {
+		return nil, errors.New("--web.systemd-socket: checkpointd has three listeners, and takes none from systemd")
 	}
 	return f, nil
 }

@@ -59,6 +59,7 @@ func TestArguments(t *testing.T) {
 	}{
 		{"unknown flag", []string{"--nonsense"}, "--help"},
 		{"exit without demo", []string{"--demo.exit"}, "--demo.exit goes with --demo"},
+		{"socket", []string{"--web.systemd-socket"}, "--web.systemd-socket"},
 		{"no file", []string{"--config.file=/nonexistent"}, "/nonexistent"},
 		{"bad file", []string{"--config.file=" + file(t, "checkpoint.yml", "quorum: many")}, "checkpoint.yml:1: quorum"},
 		{"bad alerts", []string{"--config.file=" + good, "--alertmanager.config-file=" + file(t, "alertmanager.yml", "route: 1")}, "alertmanager.yml"},

@@ -42,7 +42,7 @@ func (f *flags) serve(ctx context.Context, stderr io.Writer) error {
 	}
 	loop, err := standalone.NewLoop(standalone.LoopOptions{
 		Dir: dir, Config: f.Load, Alerts: f.loadAlerts, Rules: rules.Files,
-		Exporter: listeners[0], Remediator: listeners[1], API: listeners[2:], Web: f.Web, ExternalURL: external,
+		Exporter: listeners[0], Remediator: listeners[1], API: listeners[2:], Web: f.Web, ExternalURL: external, TelemetryPath: f.TelemetryPath,
 		Interval: interval, Retention: time.Duration(f.retention), Logger: logger, Slog: slogger,
 	})
 	if err != nil {
