@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -129,7 +130,7 @@ func (m Metrics) labelsOfCall(e *parser.Call) (set, error) {
 		parser.Inspect(e.Args[0], func(n parser.Node, _ []parser.Node) error {
 			if s, ok := n.(*parser.VectorSelector); ok {
 				for _, matcher := range s.LabelMatchers {
-					if matcher.Type == labels.MatchEqual && matcher.Name != labels.MetricName {
+					if matcher.Type == labels.MatchEqual && matcher.Name != model.MetricNameLabel {
 						out[matcher.Name] = true
 					}
 				}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
@@ -52,7 +52,7 @@ func (m Metrics) checkSelector(s *parser.VectorSelector) []error {
 	}
 	var problems []error
 	for _, matcher := range s.LabelMatchers {
-		if matcher.Name != labels.MetricName && !slices.Contains(metric.Labels, matcher.Name) {
+		if matcher.Name != model.MetricNameLabel && !slices.Contains(metric.Labels, matcher.Name) {
 			problems = append(problems, fmt.Errorf("%s: the metric has no label %q, only %s", s, matcher.Name, setOf(metric.Labels...)))
 		}
 	}

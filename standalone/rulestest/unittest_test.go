@@ -34,6 +34,29 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestHealthyAsksAll holds the story in which nothing may fire to all alerts.
+func TestHealthyAsksAll(t *testing.T) {
+	t.Parallel()
+	u, err := ReadUnitTests(filepath.Join(testsDir, "healthy_test.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := map[string]bool{}
+	for _, test := range u.Tests {
+		for _, e := range test.Alerts {
+			asked[e.Name] = true
+			if len(e.Want) > 0 {
+				t.Errorf("%s is wanted to fire where all is well", e.Name)
+			}
+		}
+	}
+	for _, a := range shipped(t).Alerts {
+		if !asked[a.Name] {
+			t.Errorf("%s is not asked for", a.Name)
+		}
+	}
+}
+
 // TestEveryAlertIsTested asks each alert for the cases that make rules fail in practice.
 func TestEveryAlertIsTested(t *testing.T) {
 	t.Parallel()
