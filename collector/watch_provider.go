@@ -93,7 +93,11 @@ func (t *providerTarget) visit(ctx context.Context, e *Exporter) (again bool) {
 	}
 	t.keep(seen)
 	e.judge()
-	level.Debug(e.logger).Log("msg", "provider probed", "provider", t.config.Name, "took", seen.Exchange.Timings.Total(), "err", seen.Err)
+	line := []any{"msg", "provider probed", "provider", t.config.Name, "took", seen.Exchange.Timings.Total()}
+	if seen.Err != nil {
+		line = append(line, "err", seen.Err)
+	}
+	level.Debug(e.logger).Log(line...)
 	return seen.Err != nil && !seen.Kept && seen.RetryAt.IsZero()
 }
 

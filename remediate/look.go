@@ -159,8 +159,10 @@ func networkAnswers(c *config.Config, j provider.Judgement) []Answer {
 // and migrates within seconds. Clients create theirs before they have downloaded a state.
 const smallDatabase = 64 << 20
 
-// databases are where consensus clients keep their chain below the data directory (domain: data directories of Lighthouse, Teku,
-// Prysm, Nimbus, Lodestar and Grandine).
+// databases are where consensus clients keep their chain below the data directory: Lighthouse, Teku and Grandine in beacon
+// (lighthouse beacon_node/src/config.rs, teku BeaconDatabaseReset.java, grandine runtime/src/defaults.rs), Prysm in the next
+// (cmd/beacon-chain, beacon-chain/node/clear_db.go) and in blobs and data-columns, Nimbus in db (conf.nim), Lodestar in
+// chain-db (cli/src/cmds/beacon/paths.ts).
 var databases = []string{"beacon", "beaconchaindata", "db", "chain-db", "blobs", "data-columns"}
 
 // databaseBytes is how large a consensus client's chain database is; known is false when the directory cannot be read.
