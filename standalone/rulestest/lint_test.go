@@ -6,8 +6,6 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
-
-	"github.com/prometheus/prometheus/promql/parser"
 )
 
 const table = "" +
@@ -193,24 +191,4 @@ func TestConventionsFind(t *testing.T) {
 			t.Errorf("nothing was found with %q", tc.want)
 		})
 	}
-}
-
-// FuzzCheck looks for expressions that parse and then make the linter panic.
-func FuzzCheck(f *testing.F) {
-	for _, seed := range []string{
-		`sum by (node) (rate(a_total[5m]))`, `absent(up{job="x"}) or b`, `label_replace(b, "x", "$1", "y", "(.*)")`, `{__name__=~"b.*"}`,
-		`histogram_quantile(0.9, d_seconds)`, `b / on (node) group_left (code) a_total`, `rate((b)[5m:1m])`, `scalar(c) + 1`, `"text"`,
-	} {
-		f.Add(seed)
-	}
-	m, err := ParseMetrics(strings.NewReader(table))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, expr string) {
-		got, err := m.Check(expr)
-		if _, parses := parser.NewParser(parser.Options{}).ParseExpr(expr); parses != nil && err == nil {
-			t.Errorf("%q does not parse, and %v came back", expr, got)
-		}
-	})
 }
