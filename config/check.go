@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -16,7 +17,7 @@ func (c *Config) check() error {
 	if err := c.checkNetwork(); err != nil {
 		return err
 	}
-	names := map[string]bool{}
+	names, urls := map[string]bool{}, map[string]string{}
 	for i, p := range c.Providers {
 		if err := c.checkName(names, p.Name, "providers", i, "name"); err != nil {
 			return err
@@ -24,6 +25,11 @@ func (c *Config) check() error {
 		if err := c.checkURL(p.URL, "providers", i, "url"); err != nil {
 			return err
 		}
+		key := canonicalURL(p.URL)
+		if other, twice := urls[key]; twice {
+			return c.Problem(fmt.Sprintf("the same URL as that of provider %q", other), "keep one of them: a provider cannot confirm itself", "providers", i, "url")
+		}
+		urls[key] = p.Name
 	}
 	p := c.Probe
 	for key, d := range map[string]Duration{"interval": p.Interval, "timeout": p.Timeout, "node_interval": p.NodeInterval,
@@ -32,8 +38,11 @@ func (c *Config) check() error {
 			return c.Problem("zero", "write 1s or more", "probe", key)
 		}
 	}
-	if c.Quorum < 1 {
+	switch {
+	case c.Quorum < 1:
 		return c.Problem("fewer than one provider", "write 1 or more; 2 is the least that can agree", "quorum")
+	case c.Quorum > len(c.Providers) && c.has("quorum"):
+		return c.Problem(fmt.Sprintf("more than the %d providers there are", len(c.Providers)), "write fewer, or add providers", "quorum")
 	}
 	names = map[string]bool{}
 	for i, n := range c.Nodes {
@@ -150,6 +159,19 @@ func (c *Config) checkURL(s string, at ...any) error {
 		return nil
 	}
 	return c.Problem(problem, "write it like http://127.0.0.1:5052", at...)
+}
+
+// canonicalURL is a URL in the form in which two that reach the same server at the same path are equal.
+func canonicalURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return s
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port) + strings.TrimRight(u.Path, "/")
 }
 
 func (c *Config) checkPath(p string, at ...any) error {

@@ -3,7 +3,11 @@
 package config
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -48,7 +52,7 @@ type Probe struct {
 	NodeInterval Duration `yaml:"node_interval"`
 	// StateHeaderInterval is the time between two reads of the first bytes of a provider's finalized state.
 	StateHeaderInterval Duration `yaml:"state_header_interval"`
-	// VerifyInterval is the time between two proofs of a provider's whole state.
+	// VerifyInterval is the time between two proofs of a provider's whole state. It has no effect yet: states are not proved.
 	VerifyInterval Duration `yaml:"verify_interval"`
 	// MaxLagEpochs is how many epochs a provider's finalized checkpoint may lag the clock.
 	MaxLagEpochs uint64 `yaml:"max_lag_epochs"`
@@ -113,7 +117,11 @@ type YAMLSource struct {
 func Load(path string) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, &Error{File: path, Problem: unwrapPath(err), Mend: "create it, or start without --config.file to use the defaults"}
+		mend := "create it, or start without --config.file to use the defaults"
+		if errors.Is(err, fs.ErrPermission) {
+			mend = "make it readable for this user"
+		}
+		return nil, &Error{File: path, Problem: unwrapPath(err), Mend: mend}
 	}
 	defer f.Close()
 	b, err := readAtMost(f, maxFileBytes)
@@ -127,11 +135,22 @@ func Load(path string) (*Config, error) {
 func Parse(path string, b []byte) (*Config, error) {
 	c := defaults()
 	c.source.file = path
-	if err := yaml.Unmarshal(b, &c.source.doc); err != nil {
+	decoder := yaml.NewDecoder(bytes.NewReader(b))
+	if err := decoder.Decode(&c.source.doc); err != nil && !errors.Is(err, io.EOF) {
+		return nil, c.source.syntaxError(err)
+	}
+	var second yaml.Node
+	switch err := decoder.Decode(&second); {
+	case err == nil:
+		return nil, &Error{File: path, Line: second.Line, Problem: "a second document begins", Mend: "keep one, and take out the line ---"}
+	case !errors.Is(err, io.EOF):
 		return nil, c.source.syntaxError(err)
 	}
 	if len(c.source.doc.Content) > 0 && !isNull(c.source.doc.Content[0]) {
 		root := c.source.doc.Content[0]
+		if root.Kind != yaml.MappingNode {
+			return nil, &Error{File: path, Line: root.Line, Problem: "the file is not a mapping", Mend: "write keys and values, such as network: ephemery"}
+		}
 		if err := c.source.checkKeys(root); err != nil {
 			return nil, err
 		}
@@ -195,6 +214,9 @@ func (n *Node) UnmarshalYAML(v *yaml.Node) error {
 	return nil
 }
 
+// File is where the configuration was read from; empty for the defaults.
+func (c *Config) File() string { return c.source.file }
+
 // Node finds a node by its configured name.
 func (c *Config) Node(name string) (Node, bool) {
 	for _, n := range c.Nodes {
@@ -215,11 +237,12 @@ func (c *Config) ProviderNamed(name string) (Provider, bool) {
 	return Provider{}, false
 }
 
-// ProviderOf finds the provider that a client's configured URL belongs to. A trailing slash makes no difference.
+// ProviderOf finds the provider that a client's configured URL belongs to. A trailing slash, the case of the host and a default
+// port make no difference.
 func (c *Config) ProviderOf(url string) (Provider, bool) {
-	want := strings.TrimRight(url, "/")
+	want := canonicalURL(url)
 	for _, p := range c.Providers {
-		if strings.TrimRight(p.URL, "/") == want {
+		if canonicalURL(p.URL) == want {
 			return p, true
 		}
 	}
@@ -237,6 +260,9 @@ func (d Duration) String() string { return time.Duration(d).String() }
 
 // UnmarshalYAML reads a duration and refuses what is negative or below one second.
 func (d *Duration) UnmarshalYAML(v *yaml.Node) error {
+	if v.Kind == yaml.ScalarNode && strings.HasPrefix(v.Value, "-") {
+		return &valueError{line: v.Line, problem: fmt.Sprintf("%q is negative", clip(v.Value)), mend: "write 1s or more"}
+	}
 	parsed, err := parseDuration(v.Value)
 	if err != nil || v.Kind != yaml.ScalarNode {
 		return &valueError{line: v.Line, problem: fmt.Sprintf("%q is not a duration", clip(v.Value)), mend: "write it like 90s, 15m, 1h30m or 28d"}

@@ -119,7 +119,7 @@ func TestMistakes(t *testing.T) {
 		{"password in a URL", "providers:\n  - {name: a, url: 'https://u:secret@h'}\n", "f.yml:2: providers[0].url: a URL with a user or password in it; take them out: URLs are shown in metrics and logs"},
 		{"duplicate provider", "providers:\n  - {name: a, url: http://x}\n  - {name: a, url: http://y}\n", `f.yml:3: providers[1].name: the name "a" is taken; give each one its own name`},
 		{"duplicate key", "quorum: 2\nquorum: 3\n", `f.yml:2: quorum: mapping key "quorum" already defined at line 1; keep only one of them`},
-		{"negative duration", "probe:\n  interval: -5s\n", `f.yml:2: probe.interval: "-5s" is not a duration; write it like 90s, 15m, 1h30m or 28d`},
+		{"negative duration", "probe:\n  interval: -5s\n", `f.yml:2: probe.interval: "-5s" is negative; write 1s or more`},
 		{"too short a duration", "probe: {interval: 5ms}\n", "f.yml:1: probe.interval: 5ms is shorter than a second; write 1s or more"},
 		{"zero duration", "probe:\n  timeout: 0s\n", "f.yml:2: probe.timeout: zero; write 1s or more"},
 		{"wrong type", "quorum: many\n", "f.yml:1: quorum: text (many) where a number belongs; write a number"},
@@ -131,6 +131,10 @@ func TestMistakes(t *testing.T) {
 		{"relative command", "nodes:\n  - name: a\n    consensus: {url: http://x}\n    restart: {command: [reboot]}\n", `f.yml:4: nodes[0].restart.command: "reboot" is not an absolute path; write the program's whole path; there is no shell and no PATH`},
 		{"a path for a unit", "nodes:\n  - name: a\n    consensus: {url: http://x}\n    restart: {systemd: ../x.service}\n", `f.yml:4: nodes[0].restart.systemd: "../x.service" is not a service unit; write its whole name, such as lighthouse.service`},
 		{"alias to itself", "nodes: &n\n  - &a\n    <<: *a\n", "f.yml:3: nodes[0]: aliases without end; write the value out"},
+		{"two documents", "quorum: 2\n---\nquorum: 3\n", "f.yml:2: a second document begins; keep one, and take out the line ---"},
+		{"a list", "- a\n", "f.yml:1: the file is not a mapping; write keys and values, such as network: ephemery"},
+		{"one provider under two names", "providers:\n  - {name: a, url: 'https://H/x/'}\n  - {name: b, url: 'https://h:443/x'}\n", `f.yml:3: providers[1].url: the same URL as that of provider "a"; keep one of them: a provider cannot confirm itself`},
+		{"a quorum that cannot be", "quorum: 9\n", "f.yml:1: quorum: more than the 4 providers there are; write fewer, or add providers"},
 		{"mode", "remediation: {mode: on}\n", `f.yml:1: remediation.mode: "on" is not a mode; write observe or act`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -58,7 +58,7 @@ type Budget struct {
 	// Actions is how many attempts are allowed in any period of length Per.
 	Actions int      `yaml:"actions"`
 	Per     Duration `yaml:"per"`
-	// Resyncs is how many of them may rebuild the database.
+	// Resyncs is how many of them may rebuild the database. It has no effect yet: no action does.
 	Resyncs int `yaml:"resyncs"`
 }
 

@@ -49,6 +49,22 @@ type Remediator struct {
 	ready bool
 }
 
+// Check looks at the files that a configuration names and that have to be there at the start.
+func Check(c *config.Config) error {
+	if file := c.Remediation.Webhook.BearerTokenFile; file != "" {
+		f, err := os.Open(file)
+		if err != nil {
+			return tokenProblem(c, err)
+		}
+		return f.Close()
+	}
+	return nil
+}
+
+func tokenProblem(c *config.Config, err error) error {
+	return c.Problem(err.Error(), "make it a file that this user may read, with the token in its first line", "remediation", "webhook", "bearer_token_file")
+}
+
 // New opens the journal and replays it. Metrics go to reg. The caller calls Run, and Close when Run is not reached.
 func New(c *config.Config, logger log.Logger, reg prometheus.Registerer, o Options) (*Remediator, error) {
 	path := c.Remediation.Journal
@@ -90,7 +106,7 @@ func assemble(c *config.Config, j *journal.Journal, logger log.Logger, reg prome
 		BearerTokenFile: c.Remediation.Webhook.BearerTokenFile, Keep: e.Keep, Registerer: reg, Logger: logger,
 	})
 	if err != nil {
-		return nil, c.Problem(err.Error(), "make it a file that this user may read, with the token in its first line", "remediation", "webhook", "bearer_token_file")
+		return nil, tokenProblem(c, err)
 	}
 	r := &Remediator{engine: e, journal: j, hook: hook, catchUp: newCatchUp(e, o.Beacon.Dial), logger: logger, beacon: o.Beacon, cfg: c}
 	torn := j.Torn()

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -40,6 +41,7 @@ type Flags struct {
 // AddFlags adds the common flags to app; address is the default of --web.listen-address.
 func AddFlags(app *kingpin.Application, address string) *Flags {
 	var f Flags
+	fillVersion()
 	app.HelpFlag.Short('h')
 	app.Version(version.Print(app.Name))
 	app.Flag("config.file", "Path of checkpoint.yml; without it, and without a file at the default path, the defaults are used.").
@@ -50,6 +52,17 @@ func AddFlags(app *kingpin.Application, address string) *Flags {
 	app.Flag("log.format", "Format of log lines: logfmt, json.").Default("logfmt").EnumVar(&f.logFormat, "logfmt", "json")
 	f.Web = kingpinflag.AddFlags(app, address)
 	return &f
+}
+
+// fillVersion tells something of a build that did not come from the Makefile, which sets all of it.
+func fillVersion() {
+	if version.Version != "" {
+		return
+	}
+	version.Version = "devel"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		version.Version = info.Main.Version
+	}
 }
 
 // Load reads the configuration file, or returns the defaults when there is none and none was asked for.
@@ -103,7 +116,11 @@ func (f *Flags) Check(c *config.Config, w io.Writer) error {
 	if !f.ConfigCheck {
 		return nil
 	}
+	file := c.File()
+	if file == "" {
+		file = "no file, the defaults"
+	}
 	fmt.Fprintf(w, "%s: ok: network %s, %d providers, %d nodes, mode %s\n",
-		f.ConfigFile, c.Network.Name, len(c.Providers), len(c.Nodes), c.Remediation.Mode)
+		file, c.Network.Name, len(c.Providers), len(c.Nodes), c.Remediation.Mode)
 	return ErrChecked
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/config"
 )
@@ -35,6 +36,8 @@ type Program struct {
 	Name, Help, Address string
 	// Flags adds flags of the program's own; nil for none.
 	Flags func(*kingpin.Application)
+	// Check looks at what the configuration names and this program needs, such as files; nil for nothing.
+	Check func(*config.Config) error
 	// New makes the program's App. Its metrics go to the registry.
 	New func(*config.Config, log.Logger, *prometheus.Registry, *Flags) (App, error)
 }
@@ -60,6 +63,14 @@ func (p Program) run(ctx context.Context, args []string, stdout, stderr io.Write
 	cfg, err := flags.Load()
 	if err != nil {
 		return err
+	}
+	if err := web.Validate(*flags.Web.WebConfigFile); err != nil {
+		return fmt.Errorf("web configuration %s: %w", *flags.Web.WebConfigFile, err)
+	}
+	if p.Check != nil {
+		if err := p.Check(cfg); err != nil {
+			return err
+		}
 	}
 	if err := flags.Check(cfg, stdout); err != nil {
 		return err

@@ -13,7 +13,8 @@ import (
 func main() {
 	server.Program{
 		Name: "checkpoint_remediator", Address: "127.0.0.1:10178",
-		Help: "Remediates Ethereum nodes on alerts: restarts clients, switches their checkpoint source, checks that it helped.",
+		Help:  "Remediates Ethereum nodes on alerts: restarts clients, switches their checkpoint source, checks that it helped.",
+		Check: remediate.Check,
 		New: func(c *config.Config, logger log.Logger, reg *prometheus.Registry, _ *server.Flags) (server.App, error) {
 			return remediate.New(c, logger, reg, remediate.Options{})
 		},
