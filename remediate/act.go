@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -27,9 +28,8 @@ const (
 	clientExecution = "execution"
 )
 
-// effectTimeout bounds one effect. systemd's default stop timeout is 90 seconds, and a client may use all of it to close its
-// database.
-const effectTimeout = 5 * time.Minute
+// effectTimeout bounds one effect. Each actuator has a shorter limit of its own.
+const effectTimeout = actuator.DefaultJobTimeout + time.Minute
 
 // plan is a step made ready: everything is known but whether the guards still agree.
 type plan struct {
@@ -71,9 +71,17 @@ func restartOf(n config.Node, client string) *config.Restart {
 	return n.Restart
 }
 
-// unconfigured says why a step cannot be taken on a node at all; empty when it can.
-func unconfigured(n config.Node, s config.Step) string {
+// unconfigured says why a step cannot be taken on a node at all, however long one waits; empty when it can.
+func unconfigured(c *config.Config, n config.Node, s config.Step) string {
 	switch {
+	case s.Failover != "" && len(c.Providers) <= 1:
+		return "there is no other provider"
+	case s.Failover != "" && len(c.Providers) < c.Remediation.Guards.Quorum:
+		return "fewer providers are configured than guards.quorum asks for"
+	case s.Verify.Source != "" && n.Source == nil:
+		return "no source: is configured for the node"
+	case s.Verify.Execution != "" && n.Execution.URL == "":
+		return "no execution: is configured for the node"
 	case s.Restart == clientConsensus && n.Restart == nil:
 		return "no restart: is configured for the node"
 	case s.Restart == clientExecution && n.RestartExecution == nil:
@@ -193,7 +201,13 @@ func (e *Engine) restartNeeded(ctx context.Context, n config.Node) (bool, string
 		return false, "whether the node has a database cannot be told: it neither answers nor refuses"
 	}
 	if a, err := e.hands.Actuator(*n.Restart); err == nil {
-		if st, err := a.State(ctx); err == nil && (st.Active == actuator.Failed || st.Active == actuator.Activating) {
+		st, err := a.State(ctx)
+		switch {
+		case err != nil:
+		case st.Active == actuator.Inactive:
+			return false, fmt.Sprintf("%s was stopped by someone, and reads its source when it is started", a)
+		// A unit that is activating for another reason may be migrating its database.
+		case st.Active == actuator.Failed, st.Active == actuator.Activating && strings.HasPrefix(st.Sub, "auto-restart"):
 			return true, fmt.Sprintf("the node's API is closed and %s is %s, so it has yet to start from its source", a, st.Active)
 		}
 	}
@@ -218,10 +232,12 @@ func (e *Engine) carryOut(ctx context.Context, c *config.Config, i *incident, p 
 		return err
 	}
 	out := Outcome{Intent: in.ID, Incident: i.Incident}
-	if b := blocked(e.standingAnswers(c, i, time.Now())); len(b) > 0 {
+	if b := blocked(e.lastAnswers(ctx, i)); len(b) > 0 {
 		out.Result, out.Error = resultRefused, guardsOf(b)
 		e.metrics.refused(i.Node, b)
-		return e.finish(in, out)
+		err := e.finish(in, out)
+		i.memory.wait()
+		return err
 	}
 	level.Info(e.logger).Log("msg", "acting", "node", in.Node, "playbook", in.Playbook, "action", in.Action, "target", in.Target, "intent", in.ID)
 	began := time.Now()

@@ -107,7 +107,7 @@ func (u *catchUp) closeAbsent(present map[string]bool) error {
 	}
 	var entries []journal.Entry
 	for fp, i := range e.state.open {
-		if present[fp] {
+		if present[fp] || i.RestartDue {
 			i.memory.lastSeen = time.Now()
 			continue
 		}

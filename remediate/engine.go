@@ -27,14 +27,19 @@ type Hands interface {
 const (
 	// tick is how often open incidents are looked after.
 	tick = 2 * time.Second
-	// lookAgain is how long a step waits after providers or a node were asked and had something against it.
-	lookAgain = 30 * time.Second
+	// lookAgain is how long a step waits after providers or a node were asked and had something against it; it doubles up to
+	// lookAgainMost while that goes on.
+	lookAgain     = 30 * time.Second
+	lookAgainMost = 8 * time.Minute
 	// minConfirm is the least time between the two looks that confirm a symptom; two slots are the other bound.
 	minConfirm = 5 * time.Second
 	// verifyEvery is how often a check under way is looked at.
 	verifyEvery = 4 * time.Second
 	// settledFor is how long a cured incident may stay open before its symptom is looked for again.
 	settledFor = 10 * time.Minute
+	// lateFor is for how long after an end a repetition counts as late. Later it is an alert that Alertmanager took for resolved while
+	// it had no word from Prometheus.
+	lateFor = 10 * time.Minute
 	// expireAfter is how long an alert may go without a word from any Alertmanager, which repeats every ten minutes as shipped.
 	expireAfter = 2 * time.Hour
 )
@@ -150,7 +155,7 @@ func (e *Engine) advance(ctx context.Context, c *config.Config, i *incident) err
 		return nil
 	case !known || len(ladder) == 0:
 		return e.close(i, closedUnknown)
-	case now.Sub(lastSeen) > expireAfter && i.Stage != stageVerifying && i.Stage != stageExhausted:
+	case now.Sub(lastSeen) > expireAfter && i.Stage != stageVerifying && i.Stage != stageExhausted && !i.RestartDue:
 		return e.close(i, closedExpired)
 	case now.Before(i.memory.notBefore):
 		return nil
@@ -171,76 +176,91 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 	n, _ := c.Node(i.Node)
 	observe := c.Remediation.Mode != config.Act
 	due := i.Step
-	for observe && due < len(ladder) && unconfigured(n, ladder[due]) != "" {
+	for observe && due < len(ladder) && unconfigured(c, n, ladder[due]) != "" {
 		due++
 	}
 	if due >= len(ladder) {
 		return e.exhaust(ctx, c, i, "every step of the playbook was tried or is not configured")
 	}
 	s := ladder[due]
-	if why := unconfigured(n, s); why != "" {
+	if i.RestartDue {
+		// Much may have happened since the failover: a guard held it up, someone started the node, the configuration changed.
+		if needed, why := e.restartNeeded(ctx, n); !needed {
+			return e.write(kindSkipped, Skipped{Incident: i.Incident, Step: i.Step, Action: actionRestart, Why: why})
+		}
+	}
+	if why := unconfigured(c, n, s); why != "" {
 		return e.write(kindSkipped, Skipped{Incident: i.Incident, Step: i.Step, Action: s.Action(), Why: why})
 	}
 	answers := e.standingAnswers(c, i, time.Now())
+	spent := ""
 	if b := blocked(answers); len(b) > 0 {
-		if b[0].Guard == "budget" && !observe {
-			return e.exhaust(ctx, c, i, "the budget is used up: "+b[0].Why)
+		if b[0].Guard != "budget" || observe {
+			return e.decide(i, s.Action(), verdictWait, answers)
 		}
-		return e.decide(i, s, verdictWait, answers)
+		spent = "the budget is used up: " + b[0].Why
 	}
 
 	// A source is judged by one look at all providers, just before the effect: the alert stands on two of the exporter's own, and each
-	// look waits for a provider that hangs.
+	// look waits for a provider that hangs. The beginning of the state is read where it may come to an effect, and then at the first
+	// look only: a provider builds the whole state for whoever reads it.
 	source := s.Verify.Source != ""
+	fresh := judgedFor
+	if !observe && i.memory.waits == 0 {
+		fresh = 0
+	}
 	if source {
-		e.eyes.Judge(ctx, 0)
+		e.eyes.Judge(ctx, fresh)
 	}
 	found, seen := e.check(ctx, c, i, s.Verify, i.memory.first, 1)
+	if ctx.Err() != nil {
+		return nil // what was seen while the program ends is evidence of nothing
+	}
 	symptom := Answer{Guard: "symptom", Why: found.text}
 	switch {
 	case found.well && !i.RestartDue:
 		i.memory.first = nil
-		i.memory.notBefore = time.Now().Add(lookAgain)
-		return e.decide(i, s, verdictHealthy, append(answers, symptom))
-	case !found.known && !i.RestartDue && s.Failover == "":
+		i.memory.wait()
+		return e.decide(i, s.Action(), verdictHealthy, append(answers, symptom))
+	case !found.known && !i.RestartDue && (s.Failover == "" || source):
 		symptom.Blocks = true
-		i.memory.notBefore = time.Now().Add(lookAgain / 2)
-		return e.decide(i, s, verdictWait, append(answers, symptom))
+		i.memory.wait()
+		return e.decide(i, s.Action(), verdictWait, append(answers, symptom))
 	}
 	if i.memory.first == nil && !i.RestartDue && !source {
 		i.memory.first = seen
 		i.memory.notBefore = time.Now().Add(max(minConfirm, 2*slotDuration(c, time.Now())))
 		return nil
 	}
-	maxAge := time.Duration(0)
+	if spent != "" {
+		return e.exhaust(ctx, c, i, spent)
+	}
 	if source {
-		maxAge = judgedFor // it was made just now
+		fresh = judgedFor // it was made just now
 	}
 	answers = append(answers, symptom)
-	answers = append(answers, networkAnswers(c, e.eyes.Judge(ctx, maxAge))...)
+	answers = append(answers, networkAnswers(c, e.eyes.Judge(ctx, fresh))...)
 	if len(blocked(answers)) > 0 {
-		i.memory.notBefore = time.Now().Add(lookAgain)
-		return e.decide(i, s, verdictWait, answers)
+		i.memory.wait()
+		return e.decide(i, s.Action(), verdictWait, answers)
 	}
 	p, err := e.prepare(ctx, c, i, s)
 	if err != nil {
-		i.memory.notBefore = time.Now().Add(lookAgain)
+		i.memory.wait()
 		var r refusal
 		if !errors.As(err, &r) {
 			return err
 		}
-		return e.decide(i, s, verdictWait, append(answers, r.answer))
+		return e.decide(i, s.Action(), verdictWait, append(answers, r.answer))
 	}
 	if observe {
-		i.memory.notBefore = time.Now().Add(lookAgain)
-		return e.decide(i, s, verdictWould, append(answers, Answer{Guard: "mode", Blocks: true, Why: "the mode is observe: would " + p.intent.named(i).String()}))
+		i.memory.wait()
+		return e.decide(i, s.Action(), verdictWould, append(answers, Answer{Guard: "mode", Blocks: true, Why: "the mode is observe: would " + p.intent.named(i).String()}))
 	}
-	if err := e.decide(i, s, verdictAct, answers); err != nil {
+	if err := e.decide(i, s.Action(), verdictAct, answers); err != nil {
 		return err
 	}
-	if seen != nil {
-		p.intent.HeadSlot = seen.head
-	}
+	p.intent.HeadSlot = seen.head
 	return e.carryOut(ctx, c, i, p)
 }
 
@@ -255,9 +275,14 @@ func (e *Engine) verify(ctx context.Context, c *config.Config, i *incident, ladd
 	}
 	v := ladder[i.Step].Verify
 	if i.memory.first == nil {
-		i.memory.first = &sighting{at: i.Since, head: i.HeadSlot}
+		// The time in which this program did not run is no time in which the node could have shown anything.
+		i.memory.first = &sighting{at: time.Now(), head: i.HeadSlot}
 	}
+	began := i.memory.first.at
 	found, seen := e.check(ctx, c, i, v, i.memory.first, needed(v))
+	if ctx.Err() != nil {
+		return nil
+	}
 	// What was not known when the step was taken is measured from the first look after it.
 	if i.memory.first.head == nil {
 		i.memory.first.head = seen.head
@@ -269,7 +294,7 @@ func (e *Engine) verify(ctx context.Context, c *config.Config, i *incident, ladd
 	i.memory.notBefore = now.Add(verifyEvery)
 	if !found.well {
 		i.memory.heldSince = time.Time{}
-		if now.Sub(i.Since) > v.Within.Std() {
+		if now.Sub(began) > v.Within.Std() {
 			return e.write(kindVerified, Verified{Incident: i.Incident, Step: i.Step, Evidence: found.text + ", after " + v.Within.String()})
 		}
 		return nil
@@ -307,7 +332,7 @@ func (e *Engine) settled(ctx context.Context, c *config.Config, i *incident, lad
 func (e *Engine) exhaust(ctx context.Context, c *config.Config, i *incident, why string) error {
 	n, _ := c.Node(i.Node)
 	if c.Remediation.Mode != config.Act {
-		return e.decide(i, config.Step{}, verdictWould, []Answer{{Guard: "ladder", Why: "would hand over to people: " + why}})
+		return e.decide(i, "hand over", verdictWould, []Answer{{Guard: "ladder", Why: "would hand over to people: " + why}})
 	}
 	if len(i.Changes) > 0 && n.Source != nil {
 		src, err := e.hands.Source(n)
@@ -317,6 +342,10 @@ func (e *Engine) exhaust(ctx context.Context, c *config.Config, i *incident, why
 		case e.worthKeeping(ctx, c, i.Changes[len(i.Changes)-1]):
 			why += "; its new source is kept, for the old one is not usable"
 		default:
+			if b := blocked(e.standingAnswers(c, i, time.Now())); len(b) > 0 {
+				i.memory.wait()
+				return e.decide(i, actionUndo, verdictWait, b)
+			}
 			return e.undo(ctx, c, i, src)
 		}
 	}
@@ -362,9 +391,9 @@ func (e *Engine) close(i *incident, reason string) error {
 }
 
 // decide writes a decision when it says something new.
-func (e *Engine) decide(i *incident, s config.Step, verdict string, answers []Answer) error {
-	d := Decision{Incident: i.Incident, Node: i.Node, Step: i.Step, Action: s.Action(), Verdict: verdict, Answers: answers}
-	if last := i.Decision; last != nil && last.Step == d.Step && last.Verdict == d.Verdict && sameGuards(blocked(last.Answers), blocked(d.Answers)) {
+func (e *Engine) decide(i *incident, action, verdict string, answers []Answer) error {
+	d := Decision{Incident: i.Incident, Node: i.Node, Step: i.Step, Action: action, Verdict: verdict, Answers: answers}
+	if last := i.Decision; last != nil && last.Step == d.Step && last.Action == d.Action && last.Verdict == d.Verdict && sameGuards(blocked(last.Answers), blocked(d.Answers)) {
 		return nil
 	}
 	if err := e.write(kindDecision, d); err != nil {
@@ -413,12 +442,14 @@ func (e *Engine) Keep(_ context.Context, alerts []receiver.Alert) error {
 		}
 		last, wasClosed := e.state.closed[a.Fingerprint]
 		switch {
+		case a.Status != receiver.Firing && e.half(a.Fingerprint):
+			// The source is changed, which ends its alert, but the client has yet to be restarted for it.
 		case a.Status != receiver.Firing && cur != nil && !a.EndsAt.Before(cur.StartsAt):
 			entries = append(entries, journal.Entry{Kind: kindClosed, Payload: Closed{Incident: cur.Incident, Reason: closedResolved, StartsAt: cur.StartsAt}})
 			standing[a.Fingerprint] = nil
 		case a.Status != receiver.Firing || cur != nil:
 			// A resolution of nothing, or a repetition.
-		case wasClosed && last.Reason == closedResolved && !a.StartsAt.After(last.StartsAt):
+		case wasClosed && last.Reason == closedResolved && !a.StartsAt.After(last.StartsAt) && time.Since(last.At) < lateFor:
 			// A late duplicate of an alert that is over.
 		default:
 			o, ok := e.openable(a)
@@ -467,6 +498,12 @@ func (e *Engine) sourceProblem(node, problem string) {
 	if problem != "" {
 		level.Warn(e.logger).Log("msg", "cannot read the checkpoint source", "node", node, "err", problem)
 	}
+}
+
+// half tells whether an incident is between its failover and the restart that belongs to it. It is called with mu held.
+func (e *Engine) half(fingerprint string) bool {
+	i := e.state.open[fingerprint]
+	return i != nil && i.RestartDue
 }
 
 // openable tells whether an alert is about a node and a playbook that are configured. Labels are data: they pick, and name nothing else.

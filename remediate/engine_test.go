@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/checkpoint-exporter/checkpoint_exporter/config"
 	"github.com/checkpoint-exporter/checkpoint_exporter/provider"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/actuator"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
@@ -555,6 +556,205 @@ func TestSuccessIsACheckThatHolds(t *testing.T) {
 		w.pass(10 * time.Minute)
 		if !strings.Contains(w.story("node-2"), "it did not help") {
 			t.Error(w.story("node-2"))
+		}
+	})
+}
+
+// Waiting costs neither the journal nor the providers more the longer it lasts.
+func TestWaitingIsCheap(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		defer w.stop()
+		w.stall("node-1")
+		a := w.fire("node-1", "node_stalled")
+		pause := filepath.Join(w.dir, "pause")
+		for w.inventory() == inventory {
+			w.pass(time.Minute)
+			w.keep(a)
+		}
+		// The failover does not help either, so it is to be taken back, while paused.
+		if err := os.WriteFile(pause, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(15 * time.Minute)
+		size, forced := w.journal.Size(), w.forced
+		for range 6 {
+			w.pass(10 * time.Minute)
+			w.keep(a)
+		}
+		if grown := w.journal.Size() - size; grown > 2000 || w.forced > forced {
+			t.Errorf("an hour of pause: the journal grew by %d bytes, %d states were read\n%s", grown, w.forced-forced, w.story("node-1"))
+		}
+		if err := os.Remove(pause); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(10 * time.Minute)
+		if w.inventory() != inventory {
+			t.Errorf("not taken back\n%s", w.story("node-1"))
+		}
+	})
+}
+
+func TestObservingIsPolite(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, "mode: act", "mode: observe")
+		w.start()
+		defer w.stop()
+		w.down("alpha")
+		a := w.fire("node-1", "source_unusable")
+		for range 12 {
+			w.pass(10 * time.Minute)
+			w.keep(a)
+		}
+		if w.forced != 0 {
+			t.Errorf("%d states were read without any intention to act", w.forced)
+		}
+	})
+}
+
+// Between a failover and its restart much may happen: a guard may hold the restart up until it is not needed any more.
+func TestRestartAfterFailoverIsExaminedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		defer func() { w.stop() }()
+		n := w.nodes["node-1"]
+		n.refused, n.active = true, actuator.Failed
+		pause := filepath.Join(w.dir, "pause")
+		n.onState = func() { // as soon as the need for a restart is looked into, that is right after the failover
+			if err := os.WriteFile(pause, nil, 0o644); err != nil {
+				t.Error(err)
+			}
+		}
+		w.down("alpha")
+		a := w.fire("node-1", "source_unusable")
+		w.pass(3 * time.Minute)
+		if w.inventory() == inventory || n.restarts != 0 {
+			t.Fatalf("%d restarts\n%s", n.restarts, w.story("node-1"))
+		}
+		w.resolve(a) // the source is usable again, so its alert ends
+		n.onState, n.refused, n.active = nil, false, actuator.Active
+		w.restart()
+		if err := os.Remove(pause); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(10 * time.Minute)
+		if n.restarts != 0 {
+			t.Errorf("a node that was started meanwhile was restarted\n%s", w.story("node-1"))
+		}
+		if got := w.incident("node-1").Stage; got != "settled" {
+			t.Errorf("stage %s\n%s", got, w.story("node-1"))
+		}
+	})
+}
+
+func TestRestartConfigurationTakenAway(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		defer func() { w.stop() }()
+		n := w.nodes["node-1"]
+		n.refused, n.active = true, actuator.Failed
+		n.onState = func() { w.lag = 50 } // holds the restart up after the failover
+		w.down("alpha")
+		w.fire("node-1", "source_unusable")
+		w.pass(3 * time.Minute)
+		w.stop()
+		without := *w.cfg
+		without.Nodes = append(without.Nodes[:0:0], without.Nodes...)
+		without.Nodes[0].Restart = nil
+		w.cfg, w.lag = &without, 0
+		w.start()
+		w.pass(10 * time.Minute)
+		if n.restarts != 0 || !strings.Contains(w.story("node-1"), "no restart: is configured") {
+			t.Errorf("%d restarts\n%s", n.restarts, w.story("node-1"))
+		}
+	})
+}
+
+func TestSourceEditedByHandIsLeftAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		defer w.stop()
+		mine := strings.Replace(inventory, "http://alpha.test", "http://my-own.test", 1)
+		if err := os.WriteFile(filepath.Join(w.dir, "inventory.yaml"), []byte(mine), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		w.down("alpha")
+		w.fire("node-1", "source_unusable")
+		w.pass(time.Hour)
+		if w.inventory() != mine || !strings.Contains(w.story("node-1"), "none of the configured providers") {
+			t.Errorf("%s\n%s", w.inventory(), w.story("node-1"))
+		}
+	})
+}
+
+// Alertmanager takes an alert for resolved when Prometheus is silent for long, and then meets it again with the same beginning.
+func TestSameAlertAfterMistakenEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		defer w.stop()
+		n := w.nodes["node-1"]
+		n.cure = true
+		w.stall("node-1")
+		a := w.fire("node-1", "node_stalled")
+		w.resolve(a)
+		w.keep(a)
+		w.pass(9 * time.Minute)
+		if n.restarts != 0 {
+			t.Fatal("a late duplicate was acted upon")
+		}
+		w.pass(2 * time.Minute)
+		w.keep(a)
+		w.pass(3 * time.Minute)
+		if n.restarts != 1 {
+			t.Errorf("%d restarts\n%s", n.restarts, w.story("node-1"))
+		}
+	})
+}
+
+func TestReloadToObserveStopsWhatIsBeingPrepared(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		defer w.stop()
+		n := w.nodes["node-1"]
+		n.onState = func() {
+			observe := *w.cfg
+			observe.Remediation.Mode = config.Observe
+			w.engine.Reload(&observe, w)
+		}
+		w.stall("node-1")
+		w.fire("node-1", "node_stalled")
+		w.pass(5 * time.Minute)
+		if n.restarts != 0 || fmt.Sprint(w.outcomes()) != "[refused]" {
+			t.Errorf("%d restarts, outcomes %v", n.restarts, w.outcomes())
+		}
+	})
+}
+
+// A machine that was off while a check was under way gives the node its time after the start.
+func TestDownTimeIsNotVerificationTime(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		defer func() { w.stop() }()
+		n := w.nodes["node-1"]
+		w.stall("node-1")
+		w.fire("node-1", "node_stalled")
+		for n.restarts == 0 {
+			w.pass(time.Second)
+		}
+		w.stop()
+		w.pass(20 * time.Minute)
+		n.refused = true
+		w.start()
+		w.pass(5 * time.Minute)
+		if got := w.incident("node-1").Stage; got != "verifying" {
+			t.Errorf("stage %s\n%s", got, w.story("node-1"))
 		}
 	})
 }

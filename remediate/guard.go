@@ -1,6 +1,7 @@
 package remediate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,6 +41,18 @@ func (e *Engine) standingAnswers(c *config.Config, i *incident, now time.Time) [
 	return append(answers, cooldown, budget, e.fleetAnswer(c, i))
 }
 
+// lastAnswers are read between an intent and its effect, from the configuration in force by then.
+func (e *Engine) lastAnswers(ctx context.Context, i *incident) []Answer {
+	e.mu.Lock()
+	c, over := e.cfg, i.Closed != nil
+	e.mu.Unlock()
+	answers := e.standingAnswers(c, i, time.Now())
+	return append(answers,
+		Answer{Guard: "mode", Blocks: c.Remediation.Mode != config.Act, Why: "the mode is " + c.Remediation.Mode},
+		Answer{Guard: "alert", Blocks: over, Why: "whether the alert still fires"},
+		Answer{Guard: "shutdown", Blocks: ctx.Err() != nil, Why: "whether the program ends"})
+}
+
 func (e *Engine) pauseAnswer(file string) Answer {
 	a := Answer{Guard: "pause", Why: "not paused"}
 	if file == "" {
@@ -64,6 +77,10 @@ func (e *Engine) fleetAnswer(c *config.Config, i *incident) Answer {
 	g := c.Remediation.Guards
 	a := Answer{Guard: "concurrent", Why: "no other node is under remediation"}
 	busy := e.state.busy(i)
+	if i.RestartDue {
+		a.Why = "this node is under remediation already"
+		return a
+	}
 	if busy[i.Node] {
 		a.Blocks, a.Why = true, "another incident of this node is being worked on"
 		return a

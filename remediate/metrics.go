@@ -38,6 +38,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 }
 
 func (m *metrics) acted(in Intent, out Outcome) {
+	if out.Result == resultRefused {
+		return // nothing was done; the guard counts it
+	}
 	m.actions.WithLabelValues(in.Node, in.Playbook, in.Action, out.Result).Inc()
 	if out.Seconds > 0 {
 		m.duration.Observe(out.Seconds)

@@ -48,6 +48,12 @@ type incident struct {
 	memory memory
 }
 
+// wait puts the next look off, longer each time.
+func (m *memory) wait() {
+	m.notBefore = time.Now().Add(min(lookAgain<<min(m.waits, 8), lookAgainMost))
+	m.waits++
+}
+
 // event is one line of an incident's story.
 type event struct {
 	At   time.Time `json:"at"`
@@ -56,6 +62,7 @@ type event struct {
 }
 
 type memory struct {
+	waits     int       // how often the step has waited in a row after asking others
 	lastSeen  time.Time // when an Alertmanager last told of the alert
 	notBefore time.Time // when it is worth looking again
 	first     *sighting // the first of the two looks that confirm a symptom
@@ -67,6 +74,12 @@ const (
 	maxStory  = 200
 	maxRecent = 100
 )
+
+// ended is how and when an incident was closed.
+type ended struct {
+	Closed
+	At time.Time
+}
 
 type attempt struct {
 	intent string
@@ -83,7 +96,7 @@ type state struct {
 	// recent are closed incidents, newest last.
 	recent []*incident
 	// closed remembers the last end of each fingerprint.
-	closed map[string]Closed
+	closed map[string]ended
 	// attempts by node, oldest first.
 	attempts  map[string][]attempt
 	exhausted map[exhaustedKey]Exhausted
@@ -95,7 +108,7 @@ type state struct {
 
 func newState() *state {
 	return &state{
-		open: map[string]*incident{}, byID: map[string]*incident{}, closed: map[string]Closed{},
+		open: map[string]*incident{}, byID: map[string]*incident{}, closed: map[string]ended{},
 		attempts: map[string][]attempt{}, exhausted: map[exhaustedKey]Exhausted{}, pending: map[string]Intent{},
 	}
 }
@@ -161,12 +174,16 @@ func (s *state) applyTo(i *incident, r journal.Record, payload any) {
 		i.tell(r, p.String())
 	case *Skipped:
 		i.tell(r, fmt.Sprintf("step %d, %s, is passed over: %s", p.Step+1, p.Action, p.Why))
-		i.next(r.Time)
+		if i.RestartDue {
+			// The failover itself is done, and is what the check is about.
+			i.RestartDue = false
+			i.enter(stageVerifying, r.Time)
+		} else {
+			i.next(r.Time)
+		}
 	case *Intent:
 		i.enter(stageActing, r.Time)
-		if p.HeadSlot != nil {
-			i.HeadSlot = p.HeadSlot
-		}
+		i.HeadSlot = p.HeadSlot
 		i.tell(r, "will "+p.String())
 	case *Outcome:
 		s.applyOutcome(i, r, p)
@@ -186,7 +203,7 @@ func (s *state) applyTo(i *incident, r journal.Record, payload any) {
 		i.tell(r, "closed: "+p.Reason)
 		delete(s.open, i.Fingerprint)
 		delete(s.byID, i.Incident)
-		s.closed[i.Fingerprint] = *p
+		s.closed[i.Fingerprint] = ended{*p, r.Time}
 		s.recent = append(s.recent, i)
 		if len(s.recent) > maxRecent {
 			s.recent = slices.Delete(s.recent, 0, len(s.recent)-maxRecent)
@@ -321,7 +338,7 @@ func (in Intent) String() string {
 	case actionRestart:
 		return fmt.Sprintf("restart the %s client of %s (%s)", in.Client, in.Node, in.Target)
 	case actionFailover:
-		return fmt.Sprintf("change the checkpoint source of %s in %s from %s to %s", in.Node, in.Target, in.From, in.To)
+		return fmt.Sprintf("change the checkpoint source of %s in %s from %s to %s", in.Node, in.Target, shownURL(in.From), shownURL(in.To))
 	case actionUndo:
 		return fmt.Sprintf("put back the checkpoint source of %s in %s", in.Node, in.Target)
 	}

@@ -124,7 +124,7 @@ func (e *Engine) checkSource(ctx context.Context, c *config.Config, i *incident)
 	}
 	p, ok := c.ProviderOf(url)
 	if !ok {
-		return finding{text: fmt.Sprintf("its source %s is none of the configured providers", url)}
+		return finding{text: fmt.Sprintf("its source %s is none of the configured providers", shownURL(url))}
 	}
 	v, ok := e.eyes.Judge(ctx, judgedFor).Verdict(p.Name)
 	switch {

@@ -37,6 +37,7 @@ type world struct {
 	nodes   map[string]*fakeNode
 	bad     map[string][]provider.Finding // provider to why it is not usable
 	lag     uint64                        // of every provider, in epochs
+	forced  int                           // judgements that read every state's beginning
 	journal *journal.Journal
 	engine  *Engine
 	step    func(string) error // fails steps of the journal
@@ -320,17 +321,23 @@ func (w *world) Look(_ context.Context, name string) node.Observation {
 
 func (w *world) Phase(string, time.Time) progress.Phase { return progress.Syncing }
 
-func (w *world) Judge(context.Context, time.Duration) provider.Judgement {
+func (w *world) Judge(_ context.Context, maxAge time.Duration) provider.Judgement {
 	w.fence()
+	if maxAge == 0 {
+		w.forced++
+	}
 	yes := true
 	j := provider.Judgement{At: time.Now(), Chain: w.chain()}
 	for _, p := range w.cfg.Providers {
 		lag := w.lag
 		v := provider.Verdict{Provider: p.Name, URL: p.URL, Reasons: w.bad[p.Name], LagEpochs: &lag}
-		if len(v.Reasons) == 0 {
-			v.Usable, v.Agrees = w.lag <= 4, &yes
-		} else {
+		switch {
+		case len(v.Reasons) > 0:
 			v.LagEpochs = nil
+		case w.lag > 4:
+			v.Reasons = []provider.Finding{{Reason: provider.Stale, Text: "it lags"}}
+		default:
+			v.Usable, v.Agrees = true, &yes
 		}
 		if v.Usable {
 			j.Quorum.Providers++
