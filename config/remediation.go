@@ -223,7 +223,7 @@ func (c *Config) checkRemediation() error {
 		return c.Problem("no period", "write the period of the budget, such as 6h", "remediation", "guards", "budget", "per")
 	case g.ConcurrentNodes < 1:
 		return c.Problem("fewer than one node at once", "write 1 or more; mode: observe is how to do nothing", "remediation", "guards", "concurrent_nodes")
-	case g.MaxShare <= 0 || g.MaxShare > 1:
+	case !(g.MaxShare > 0 && g.MaxShare <= 1): // and not NaN
 		return c.Problem("not a share", "write a number above 0 and at most 1, such as 0.3", "remediation", "guards", "max_share")
 	case g.Quorum < 1:
 		return c.Problem("fewer than one provider", "write 1 or more; 2 is the least that can agree", "remediation", "guards", "quorum")
