@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -189,4 +190,60 @@ func FuzzParse(f *testing.F) {
 		}
 		c.NetworkSpec().ChainAt(time.Unix(1795338007, 0))
 	})
+}
+
+// The examples of docs/configuration.md are right, and the first one shows the defaults.
+func TestDocumentation(t *testing.T) {
+	doc, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(doc), "```yaml\n")[1:]
+	if len(blocks) != 3 {
+		t.Fatalf("%d examples", len(blocks))
+	}
+	for i, b := range blocks {
+		text, _, _ := strings.Cut(b, "```")
+		c, err := Parse("docs/configuration.md", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch i {
+		case 0:
+			want := Default()
+			if c.Probe != want.Probe || c.Quorum != want.Quorum {
+				t.Errorf("%+v, and the defaults are %+v", c.Probe, want.Probe)
+			}
+			c.Remediation.Webhook = want.Remediation.Webhook
+			if diff := cmp.Diff(want.Remediation, c.Remediation); diff != "" {
+				t.Error(diff)
+			}
+			if c.Nodes[0].StallAfter != want.Nodes[0].StallAfter {
+				t.Error("stall_after is not the default")
+			}
+			for _, key := range keysOf(reflect.TypeFor[Config]()) {
+				if !strings.Contains(text, key+":") && !strings.Contains(string(doc), key+":") {
+					t.Errorf("%s is not documented", key)
+				}
+			}
+		case 2:
+			if diff := cmp.Diff(Default().NetworkSpec().Iterations, c.NetworkSpec().Iterations); diff != "" {
+				t.Error(diff)
+			}
+		}
+	}
+}
+
+// keysOf are all keys of the schema but those of playbooks, which docs/remediation.md shows.
+func keysOf(t reflect.Type) (keys []string) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() == reflect.Struct {
+		for key, field := range fieldsOf(t) {
+			keys = append(keys, key)
+			keys = append(keys, keysOf(field)...)
+		}
+	}
+	return keys
 }

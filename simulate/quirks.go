@@ -19,7 +19,7 @@ type quirks struct {
 	fallsBack bool
 	// needsURL exits without a provider: Lighthouse without --allow-insecure-genesis-sync, beacon_node/client/src/builder.rs.
 	needsURL bool
-	// believes takes a state of any network: Lodestar, packages/cli/src/cmds/beacon/initBeaconState.ts (issue 4983).
+	// believes takes a state of any network: Lodestar, packages/cli/src/cmds/beacon/initBeaconState.ts (ChainSafe/lodestar#4983).
 	believes bool
 	// aligned refuses a state that is not at an epoch's first slot: Nimbus, trusted_node_sync.nim.
 	aligned bool
