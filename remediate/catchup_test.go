@@ -35,7 +35,7 @@ func TestCatchUp(t *testing.T) {
 	w := newWorld(t)
 	w.cfg.Remediation.Alertmanagers = []string{peer(t, &a), peer(t, &b)}
 	w.start()
-	defer w.stop()
+	t.Cleanup(w.stop)
 	u := newCatchUp(w.engine, nil)
 	once := func(wantOpen int) {
 		t.Helper()
@@ -69,8 +69,10 @@ func TestCatchUp(t *testing.T) {
 		t.Errorf("closed %q", got)
 	}
 	// Absence may be a mistake, so the same alert may open an incident again.
-	w.keepNow(receiver.Alert{Fingerprint: "a1b2c3d4e5f60718", Status: receiver.Firing, StartsAt: time.Unix(0, 0),
-		Labels: map[string]string{"alertname": "A", "node": "node-1", "playbook": "node_stalled"}})
+	if err := w.engine.Keep(t.Context(), []receiver.Alert{{Fingerprint: "a1b2c3d4e5f60718", Status: receiver.Firing, StartsAt: time.Unix(0, 0),
+		Labels: map[string]string{"alertname": "A", "node": "node-1", "playbook": "node_stalled"}}}); err != nil {
+		t.Error(err)
+	}
 	b = fmt.Sprintf(standing, "active")
 	once(1)
 }

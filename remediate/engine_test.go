@@ -16,9 +16,7 @@ import (
 
 func TestRestartCuresStall(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		n := w.nodes["node-1"]
 		n.cure = true
 		w.stall("node-1")
@@ -48,9 +46,7 @@ func TestRestartCuresStall(t *testing.T) {
 
 func TestFailoverWithoutRestartWhenDatabaseExists(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		w.down("alpha")
 		w.fire("node-1", "source_unusable")
 		w.pass(2 * time.Minute)
@@ -85,9 +81,7 @@ func TestFailoverRestartsNodeWithoutDatabase(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t)
-				w.start()
-				defer w.stop()
+				w := running(t)
 				n := w.nodes["node-1"]
 				n.refused, n.active = true, tc.active
 				if tc.db > 0 {
@@ -143,9 +137,7 @@ func TestNothingActs(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t, tc.edits...)
-				w.start()
-				defer w.stop()
+				w := running(t, tc.edits...)
 				w.stall("node-1")
 				if tc.make != nil {
 					tc.make(w)
@@ -172,9 +164,7 @@ func TestNothingActs(t *testing.T) {
 
 func TestUnknownNodeOrPlaybookOpensNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		w.fire("../../etc/passwd", "node_stalled")
 		w.fire("node-1", "rm -rf /")
 		w.fire("node-1", "")
@@ -186,9 +176,7 @@ func TestUnknownNodeOrPlaybookOpensNothing(t *testing.T) {
 
 func TestIntentIsOnDiskBeforeEffect(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		n := w.nodes["node-1"]
 		n.cure = true
 		n.onRestart = func() error {
@@ -208,9 +196,7 @@ func TestIntentIsOnDiskBeforeEffect(t *testing.T) {
 
 func TestNoJournalNoAction(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		n := w.nodes["node-1"]
 		n.cure = true
 		w.stall("node-1")
@@ -235,9 +221,7 @@ func TestNoJournalNoAction(t *testing.T) {
 
 func TestGuardsAreReadAgainBeforeEffect(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		n := w.nodes["node-1"]
 		n.cure = true
 		pause := filepath.Join(w.dir, "pause")
@@ -266,9 +250,7 @@ func TestGuardsAreReadAgainBeforeEffect(t *testing.T) {
 
 func TestFailureBeforeEffectIsTriedOnceMore(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		n := w.nodes["node-1"]
 		calls := 0
 		n.onRestart = func() error { calls++; return &actuator.Error{BeforeEffect: true, Err: errDisk} }
@@ -283,9 +265,7 @@ func TestFailureBeforeEffectIsTriedOnceMore(t *testing.T) {
 
 func TestFailureDuringEffectIsNotRepeated(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		n := w.nodes["node-1"]
 		calls := 0
 		n.onRestart = func() error { calls++; return &actuator.Error{Err: errDisk} }
@@ -301,9 +281,7 @@ func TestFailureDuringEffectIsNotRepeated(t *testing.T) {
 // After the last rung what was changed is put back, people are called, and nothing more is done until the alert is over.
 func TestExhausted(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer func() { w.stop() }()
+		w := running(t)
 		n := w.nodes["node-1"]
 		w.stall("node-1")
 		a := w.fire("node-1", "node_stalled")
@@ -336,9 +314,7 @@ func TestExhausted(t *testing.T) {
 
 func TestUndoLeavesWhatOthersEdited(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		w.stall("node-1")
 		a := w.fire("node-1", "node_stalled")
 		edited := ""
@@ -360,9 +336,7 @@ func TestUndoLeavesWhatOthersEdited(t *testing.T) {
 
 func TestCooldownAndBudgetSurviveRestart(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, `{pause_file: "DIR/pause"}`, `{pause_file: "DIR/pause", cooldown: 15m, budget: {actions: 2, per: 6h}}`)
-		w.start()
-		defer func() { w.stop() }()
+		w := running(t, `{pause_file: "DIR/pause"}`, `{pause_file: "DIR/pause", cooldown: 15m, budget: {actions: 2, per: 6h}}`)
 		n := w.nodes["node-2"] // no source, so its only rung is the restart
 		for round := range 4 {
 			w.stall("node-2")
@@ -390,9 +364,7 @@ func TestCooldownAndBudgetSurviveRestart(t *testing.T) {
 
 func TestConcurrentNodes(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		for _, n := range []string{"node-2", "node-3", "node-4"} {
 			w.stall(n)
 		}
@@ -429,9 +401,7 @@ func TestCrashBetweenIntentAndOutcome(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t)
-				w.start()
-				defer func() { w.stop() }()
+				w := running(t)
 				n := w.nodes["node-1"]
 				calls := 0
 				n.onRestart = func() error {
@@ -473,9 +443,7 @@ func TestCrashBetweenIntentAndOutcome(t *testing.T) {
 
 func TestAlertThatIsNeverHeardOfAgainExpires(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		w.fire("node-1", "node_stalled") // the node is well
 		w.pass(3 * time.Hour)
 		if got := w.incident("node-1").Closed; got != closedExpired {
@@ -486,9 +454,7 @@ func TestAlertThatIsNeverHeardOfAgainExpires(t *testing.T) {
 
 func TestIntentThatCannotBeWrittenHasNoEffect(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		n := w.nodes["node-1"]
 		w.stall("node-1")
 		w.fire("node-1", "node_stalled")
@@ -511,9 +477,7 @@ func TestIntentThatCannotBeWrittenHasNoEffect(t *testing.T) {
 
 func TestCooldownBetweenTwoPlaybooks(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		n := w.nodes["node-2"]
 		n.cure = true
 		w.stall("node-2")
@@ -536,9 +500,7 @@ func TestCooldownBetweenTwoPlaybooks(t *testing.T) {
 // Neither a glimpse of health nor the alert's own end is success: the check must hold for its time.
 func TestSuccessIsACheckThatHolds(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		n := w.nodes["node-2"]
 		w.stall("node-2")
 		old := *n.stuck
@@ -563,9 +525,7 @@ func TestSuccessIsACheckThatHolds(t *testing.T) {
 // Waiting costs neither the journal nor the providers more the longer it lasts.
 func TestWaitingIsCheap(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		w.stall("node-1")
 		a := w.fire("node-1", "node_stalled")
 		pause := filepath.Join(w.dir, "pause")
@@ -598,9 +558,7 @@ func TestWaitingIsCheap(t *testing.T) {
 
 func TestObservingIsPolite(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, "mode: act", "mode: observe")
-		w.start()
-		defer w.stop()
+		w := running(t, "mode: act", "mode: observe")
 		w.down("alpha")
 		a := w.fire("node-1", "source_unusable")
 		for range 12 {
@@ -616,9 +574,7 @@ func TestObservingIsPolite(t *testing.T) {
 // Between a failover and its restart much may happen: a guard may hold the restart up until it is not needed any more.
 func TestRestartAfterFailoverIsExaminedAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer func() { w.stop() }()
+		w := running(t)
 		n := w.nodes["node-1"]
 		n.refused, n.active = true, actuator.Failed
 		pause := filepath.Join(w.dir, "pause")
@@ -651,9 +607,7 @@ func TestRestartAfterFailoverIsExaminedAgain(t *testing.T) {
 
 func TestRestartConfigurationTakenAway(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer func() { w.stop() }()
+		w := running(t)
 		n := w.nodes["node-1"]
 		n.refused, n.active = true, actuator.Failed
 		n.onState = func() { w.lag = 50 } // holds the restart up after the failover
@@ -675,9 +629,7 @@ func TestRestartConfigurationTakenAway(t *testing.T) {
 
 func TestSourceEditedByHandIsLeftAlone(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		mine := strings.Replace(inventory, "http://alpha.test", "http://my-own.test", 1)
 		if err := os.WriteFile(filepath.Join(w.dir, "inventory.yaml"), []byte(mine), 0o644); err != nil {
 			t.Fatal(err)
@@ -694,9 +646,7 @@ func TestSourceEditedByHandIsLeftAlone(t *testing.T) {
 // Alertmanager takes an alert for resolved when Prometheus is silent for long, and then meets it again with the same beginning.
 func TestSameAlertAfterMistakenEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		n := w.nodes["node-1"]
 		n.cure = true
 		w.stall("node-1")
@@ -718,9 +668,7 @@ func TestSameAlertAfterMistakenEnd(t *testing.T) {
 
 func TestReloadToObserveStopsWhatIsBeingPrepared(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer w.stop()
+		w := running(t)
 		n := w.nodes["node-1"]
 		n.onState = func() {
 			observe := *w.cfg
@@ -739,9 +687,7 @@ func TestReloadToObserveStopsWhatIsBeingPrepared(t *testing.T) {
 // A machine that was off while a check was under way gives the node its time after the start.
 func TestDownTimeIsNotVerificationTime(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.start()
-		defer func() { w.stop() }()
+		w := running(t)
 		n := w.nodes["node-1"]
 		w.stall("node-1")
 		w.fire("node-1", "node_stalled")

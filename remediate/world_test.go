@@ -122,6 +122,15 @@ func newWorld(t *testing.T, edits ...string) *world {
 	return w
 }
 
+// running is a world whose engine works until the test ends.
+func running(t *testing.T, edits ...string) *world {
+	t.Helper()
+	w := newWorld(t, edits...)
+	w.start()
+	t.Cleanup(func() { w.stop() })
+	return w
+}
+
 // start opens the journal and runs the engine, as a start of the program does.
 func (w *world) start() {
 	w.Helper()
@@ -158,7 +167,7 @@ func (w *world) start() {
 	}
 }
 
-// crash ends the engine between an intent and its outcome: what the journal has by then is what the next start finds.
+// restart ends the engine and starts it again on what the journal has by then.
 func (w *world) restart() {
 	w.Helper()
 	w.stop()
@@ -368,12 +377,4 @@ func (w *world) batch(a receiver.Alert) []receiver.Alert { return []receiver.Ale
 
 func (w *world) cooling(node string) bool {
 	return strings.Contains(w.story(node), "cooldown until")
-}
-
-// keepNow is keep outside a bubble.
-func (w *world) keepNow(alerts ...receiver.Alert) {
-	w.Helper()
-	if err := w.engine.Keep(w.Context(), alerts); err != nil {
-		w.Error(err)
-	}
 }
