@@ -125,9 +125,9 @@ func (n *beaconNode) finalized() (uint64, error) {
 	return checkpoints.Finalized.Epoch, err
 }
 
-func startValidator(tb testing.TB, dir string, p pace, g genesis, beacon *beaconNode) *process {
-	return start(tb, "validator", tool(tb, "nodes/prysm", "validator"), "--accept-terms-of-use",
-		"--datadir="+filepath.Join(dir, "validator"), "--chain-config-file="+g.config,
+func startValidator(tb testing.TB, dir, name string, p pace, g genesis, beacon *beaconNode) *process {
+	return start(tb, name, tool(tb, "nodes/prysm", "validator"), "--accept-terms-of-use",
+		"--datadir="+filepath.Join(dir, name), "--chain-config-file="+g.config,
 		fmt.Sprintf("--interop-num-validators=%d", p.validators), "--interop-start-index=0",
 		fmt.Sprintf("--beacon-rpc-provider=127.0.0.1:%d", beacon.rpc), "--disable-monitoring", "--suggested-fee-recipient="+feeRecipient)
 }

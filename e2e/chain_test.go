@@ -47,6 +47,7 @@ func bringUp(tb testing.TB, clock *stopwatch, p pace) (c *chain, err error) {
 			}
 		}
 	}()
+	// A second attempt has names of its own, and with them data: a validator remembers which chain it has signed for.
 	suffix := fmt.Sprintf("-%ds", int(p.slot.Seconds()))
 	if c.genesis, err = makeGenesis(tb, c.dir, p, 15*time.Second); err != nil {
 		return c, fmt.Errorf("make the genesis: %w", err)
@@ -59,7 +60,7 @@ func bringUp(tb testing.TB, clock *stopwatch, p pace) (c *chain, err error) {
 	if err := c.beacon.start(tb, "--min-sync-peers=0", "--subscribe-all-subnets"); err != nil {
 		return c, err
 	}
-	validator := startValidator(tb, c.dir, p, c.genesis, c.beacon)
+	validator := startValidator(tb, c.dir, "validator"+suffix, p, c.genesis, c.beacon)
 	running = append(running, c.beacon.process, validator)
 	clock.lap("genesis and programs of the chain")
 
