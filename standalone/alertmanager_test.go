@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/standalone"
+	"github.com/checkpoint-exporter/checkpoint_exporter/standalone/internal/synctext"
 )
 
 func TestAlertmanagerDelivers(t *testing.T) {
@@ -147,7 +148,7 @@ func broken(t *testing.T) string {
 
 func TestAlertmanagerLogs(t *testing.T) {
 	t.Parallel()
-	var out syncBuffer
+	var out synctext.Buffer
 	am, err := standalone.NewAlertmanager(standalone.AlertmanagerOptions{
 		Config: load(t, strings.Replace(fast, "receiver: remediator", "receiver: log", 1)),
 		Dir:    t.TempDir(), ExternalURL: here, Registerer: prometheus.NewRegistry(),

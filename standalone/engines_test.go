@@ -210,21 +210,3 @@ func value(t *testing.T, g prometheus.Gatherer, name string, labels ...string) f
 	}
 	return sum
 }
-
-// syncBuffer is a buffer that may be written and read at once.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf strings.Builder
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}

@@ -11,13 +11,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/checkpoint-exporter/checkpoint_exporter/standalone/internal/synctext"
 	"github.com/prometheus/common/model"
 )
 
 // TestReceivers sends one alert through every kind of receiver that users know, to a server that stands for the real one.
 func TestReceivers(t *testing.T) {
 	t.Parallel()
-	var plain, secret, mail syncBuffer
+	var plain, secret, mail synctext.Buffer
 	services := httptest.NewServer(recorder(&plain))
 	t.Cleanup(services.Close)
 	pushover := tunnel(t, recorder(&secret))

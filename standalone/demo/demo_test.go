@@ -1,7 +1,6 @@
 package demo_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/standalone/demo"
+	"github.com/checkpoint-exporter/checkpoint_exporter/standalone/internal/synctext"
 )
 
 // TestMain makes this program the service manager of its own demos, as checkpointd is.
@@ -31,25 +30,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-type buffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // stage gives a demo a folder of its own for what is temporary.
-func stage(t *testing.T) (demo.Options, *buffer, string) {
+func stage(t *testing.T) (demo.Options, *synctext.Buffer, string) {
 	t.Helper()
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
@@ -57,7 +39,7 @@ func stage(t *testing.T) (demo.Options, *buffer, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := &buffer{}
+	out := &synctext.Buffer{}
 	return demo.Options{
 		Out: out, Restart: []string{self, demo.RestartCommand},
 		Loggers: func(w io.Writer) (log.Logger, *slog.Logger) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -10,29 +9,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/server"
+	"github.com/checkpoint-exporter/checkpoint_exporter/standalone/internal/synctext"
 )
-
-type buffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 // file writes a configuration into a folder of its own.
 func file(t *testing.T, name, text string) string {
@@ -80,7 +62,7 @@ func TestArguments(t *testing.T) {
 
 func TestConfigCheck(t *testing.T) {
 	t.Parallel()
-	var out buffer
+	var out synctext.Buffer
 	path := file(t, "checkpoint.yml", nobody)
 	if err := run(t.Context(), []string{"--config.check", "--config.file=" + path}, &out, io.Discard); !errors.Is(err, server.ErrChecked) {
 		t.Errorf("got %v", err)
@@ -93,7 +75,7 @@ func TestConfigCheck(t *testing.T) {
 // The program as a service runs it, from its first line to its end.
 func TestServe(t *testing.T) {
 	t.Parallel()
-	var log buffer
+	var log synctext.Buffer
 	dir := filepath.Join(t.TempDir(), "storage")
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
@@ -126,7 +108,7 @@ func TestServe(t *testing.T) {
 }
 
 // address waits for the line that says where everything is served.
-func address(t *testing.T, log *buffer, name string) string {
+func address(t *testing.T, log *synctext.Buffer, name string) string {
 	t.Helper()
 	field := regexp.MustCompile(`msg=serving .*\b` + name + `=(\S+)`)
 	var found string
