@@ -41,7 +41,6 @@ type Flags struct {
 // AddFlags adds the common flags to app; address is the default of --web.listen-address.
 func AddFlags(app *kingpin.Application, address string) *Flags {
 	var f Flags
-	fillVersion()
 	app.HelpFlag.Short('h')
 	app.Version(version.Print(app.Name))
 	app.Flag("config.file", "Path of checkpoint.yml; without it, and without a file at the default path, the defaults are used.").
@@ -54,8 +53,9 @@ func AddFlags(app *kingpin.Application, address string) *Flags {
 	return &f
 }
 
-// fillVersion tells something of a build that did not come from the Makefile, which sets all of it.
-func fillVersion() {
+// A build that did not come from the Makefile, which sets all of it, has a version nevertheless. The variable is common's, and read by
+// everybody, so it is set before anybody runs.
+func init() {
 	if version.Version != "" {
 		return
 	}
