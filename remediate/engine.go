@@ -213,8 +213,8 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 		e.eyes.Judge(ctx, fresh)
 	}
 	found, seen := e.check(ctx, c, i, s.Verify, i.memory.first, 1)
-	if ctx.Err() != nil {
-		return nil // what was seen while the program ends is evidence of nothing
+	if ending(ctx) {
+		return nil
 	}
 	symptom := Answer{Guard: "symptom", Why: found.text}
 	switch {
@@ -264,6 +264,9 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 	return e.carryOut(ctx, c, i, p)
 }
 
+// ending tells whether the program is being stopped: what a look saw by then is evidence of nothing.
+func ending(ctx context.Context) bool { return ctx.Err() != nil }
+
 func (in Intent) named(i *incident) Intent {
 	in.Node = i.Node
 	return in
@@ -280,7 +283,7 @@ func (e *Engine) verify(ctx context.Context, c *config.Config, i *incident, ladd
 	}
 	began := i.memory.first.at
 	found, seen := e.check(ctx, c, i, v, i.memory.first, needed(v))
-	if ctx.Err() != nil {
+	if ending(ctx) {
 		return nil
 	}
 	// What was not known when the step was taken is measured from the first look after it.
