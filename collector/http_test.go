@@ -13,8 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/checkpoint-exporter/checkpoint_exporter/beacon"
 	"github.com/checkpoint-exporter/checkpoint_exporter/beacon/beacontest"
 	"github.com/checkpoint-exporter/checkpoint_exporter/network"
@@ -257,19 +255,7 @@ func TestAPI(t *testing.T) {
 			if err := json.Indent(&got, []byte(body), "", "  "); err != nil {
 				t.Fatal(err)
 			}
-			golden := "testdata/" + name + ".json"
-			if *update {
-				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("run go test -update when this is meant (- old, + new):\n%s", diff)
-			}
+			isGolden(t, "testdata/"+name+".json", got.String())
 		}
 	})
 }

@@ -104,20 +104,25 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		const golden = "testdata/metrics.txt"
-		if *update {
-			if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
+		isGolden(t, "testdata/metrics.txt", got.String())
+	})
+}
+
+// isGolden compares with a golden file, or with -update writes it.
+func isGolden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(string(want), got.String()); diff != "" {
-			t.Errorf("run go test -update when this is meant (- old, + new):\n%s", diff)
-		}
-	})
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("run go test -update when this is meant (- old, + new):\n%s", diff)
+	}
 }
 
 // documented is a row of docs/metrics.md.

@@ -105,7 +105,7 @@ func (e *Engine) prepareRestart(ctx context.Context, n config.Node, client strin
 		return nil, refuse("stopped", "%s was stopped by someone; it is not ours to start", a)
 	}
 	return &plan{
-		intent: Intent{Action: actionRestart, Client: client, Target: a.String(), Before: raw(before)},
+		intent: Intent{Node: n.Name, Action: actionRestart, Client: client, Target: a.String(), Before: raw(before)},
 		effect: func(ctx context.Context) (any, error) {
 			out, err := a.Restart(ctx)
 			var failed *actuator.Error
@@ -139,7 +139,7 @@ func (e *Engine) prepareFailover(ctx context.Context, c *config.Config, n config
 		return nil, refuse("source", "%v", err)
 	}
 	return &plan{
-		intent: Intent{Action: actionFailover, Target: src.String(), From: change.From, To: change.To, Change: &change,
+		intent: Intent{Node: n.Name, Action: actionFailover, Target: src.String(), From: change.From, To: change.To, Change: &change,
 			Reason: fmt.Sprintf("%s is the best of %d usable providers", target.Provider, j.Usable())},
 		effect: func(ctx context.Context) (any, error) { return nil, e.apply(ctx, src, change) },
 		after: func(ctx context.Context, o *Outcome) {
@@ -227,7 +227,7 @@ func (e *Engine) carryOut(ctx context.Context, c *config.Config, i *incident, p 
 	e.mu.Lock()
 	in.ID = fmt.Sprintf("%s.%d", i.Incident, e.state.intents+1)
 	e.mu.Unlock()
-	in.Incident, in.Node, in.Playbook, in.Step = i.Incident, i.Node, i.Playbook, i.Step
+	in.Incident, in.Playbook, in.Step = i.Incident, i.Playbook, i.Step
 	if err := e.write(kindIntent, in); err != nil {
 		return err
 	}
@@ -280,7 +280,7 @@ func (e *Engine) finish(in Intent, out Outcome) error {
 func (e *Engine) undo(ctx context.Context, c *config.Config, i *incident, src source.Source) error {
 	change := i.Changes[len(i.Changes)-1]
 	return e.carryOut(ctx, c, i, &plan{
-		intent: Intent{Action: actionUndo, Target: src.String(), From: change.To, To: change.From, Change: &change},
+		intent: Intent{Node: i.Node, Action: actionUndo, Target: src.String(), From: change.To, To: change.From, Change: &change},
 		effect: func(ctx context.Context) (any, error) { return nil, src.Restore(ctx, change) },
 	})
 }

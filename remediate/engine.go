@@ -183,12 +183,6 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 		return e.exhaust(ctx, c, i, "every step of the playbook was tried or is not configured")
 	}
 	s := ladder[due]
-	if i.RestartDue {
-		// Much may have happened since the failover: a guard held it up, someone started the node, the configuration changed.
-		if needed, why := e.restartNeeded(ctx, n); !needed {
-			return e.write(kindSkipped, Skipped{Incident: i.Incident, Step: i.Step, Action: actionRestart, Why: why})
-		}
-	}
 	if why := unconfigured(c, n, s); why != "" {
 		return e.write(kindSkipped, Skipped{Incident: i.Incident, Step: i.Step, Action: s.Action(), Why: why})
 	}
@@ -199,6 +193,12 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 			return e.decide(i, s.Action(), verdictWait, answers)
 		}
 		spent = "the budget is used up: " + b[0].Why
+	}
+	if i.RestartDue {
+		// Much may have happened since the failover: a guard held it up, someone started the node, the configuration changed.
+		if needed, why := e.restartNeeded(ctx, n); !needed {
+			return e.write(kindSkipped, Skipped{Incident: i.Incident, Step: i.Step, Action: actionRestart, Why: why})
+		}
 	}
 
 	// A source is judged by one look at all providers, just before the effect: the alert stands on two of the exporter's own, and each
@@ -255,7 +255,7 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 	}
 	if observe {
 		i.memory.wait()
-		return e.decide(i, s.Action(), verdictWould, append(answers, Answer{Guard: "mode", Blocks: true, Why: "the mode is observe: would " + p.intent.named(i).String()}))
+		return e.decide(i, s.Action(), verdictWould, append(answers, Answer{Guard: "mode", Blocks: true, Why: "the mode is observe: would " + p.intent.String()}))
 	}
 	if err := e.decide(i, s.Action(), verdictAct, answers); err != nil {
 		return err
@@ -266,11 +266,6 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 
 // ending tells whether the program is being stopped: what a look saw by then is evidence of nothing.
 func ending(ctx context.Context) bool { return ctx.Err() != nil }
-
-func (in Intent) named(i *incident) Intent {
-	in.Node = i.Node
-	return in
-}
 
 func (e *Engine) verify(ctx context.Context, c *config.Config, i *incident, ladder config.Playbook) error {
 	if i.Step >= len(ladder) {

@@ -173,7 +173,7 @@ func databaseBytes(dir string) (n int64, known bool) {
 	for _, sub := range databases {
 		err := filepath.WalkDir(filepath.Join(dir, sub), func(path string, d fs.DirEntry, err error) error {
 			if err != nil {
-				if path == filepath.Join(dir, sub) && isNotExist(err) {
+				if path == filepath.Join(dir, sub) && errors.Is(err, fs.ErrNotExist) {
 					return nil
 				}
 				return err
@@ -192,5 +192,3 @@ func databaseBytes(dir string) (n int64, known bool) {
 	}
 	return n, true
 }
-
-func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
