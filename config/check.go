@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -54,76 +53,6 @@ func (c *Config) check() error {
 		}
 	}
 	return c.checkRemediation()
-}
-
-func (c *Config) checkNode(n Node, at ...any) error {
-	key := func(k ...any) []any { return append(slices.Clone(at), k...) }
-	if err := c.checkURL(n.Consensus.URL, key("consensus", "url")...); err != nil {
-		return err
-	}
-	if n.Consensus.MetricsURL != "" {
-		if err := c.checkURL(n.Consensus.MetricsURL, key("consensus", "metrics_url")...); err != nil {
-			return err
-		}
-	}
-	if n.Execution.URL != "" {
-		if err := c.checkURL(n.Execution.URL, key("execution", "url")...); err != nil {
-			return err
-		}
-	}
-	if n.StallAfter <= 0 {
-		return c.Problem("zero", "write how long a head may stand still, such as 10m", key("stall_after")...)
-	}
-	for k, r := range map[string]*Restart{"restart": n.Restart, "restart_execution": n.RestartExecution} {
-		if err := c.checkRestart(r, key(k)...); err != nil {
-			return err
-		}
-	}
-	if n.DataDir != "" {
-		if err := c.checkPath(n.DataDir, key("data_dir")...); err != nil {
-			return err
-		}
-	}
-	return c.checkSource(n.Source, key("source")...)
-}
-
-// unitName is a plain service unit, not a template without instance and not a path.
-var unitName = regexp.MustCompile(`^[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]+)?\.service$`)
-
-func (c *Config) checkRestart(r *Restart, at ...any) error {
-	if r == nil {
-		return nil
-	}
-	switch {
-	case (r.Systemd != "") == (len(r.Command) > 0):
-		return c.Problem("a restart is done in exactly one way", "write systemd: UNIT.service or command: [/path, arg]", at...)
-	case r.Systemd != "" && !unitName.MatchString(r.Systemd):
-		return c.Problem(fmt.Sprintf("%q is not a service unit", clip(r.Systemd)), "write its whole name, such as lighthouse.service", append(at, "systemd")...)
-	case len(r.Command) > 0 && !filepath.IsAbs(r.Command[0]):
-		return c.Problem(fmt.Sprintf("%q is not an absolute path", clip(r.Command[0])), "write the program's whole path; there is no shell and no PATH", append(at, "command")...)
-	}
-	return nil
-}
-
-func (c *Config) checkSource(s *Source, at ...any) error {
-	if s == nil {
-		return nil
-	}
-	if s.YAML == nil {
-		return c.Problem("a source is in exactly one place", "write yaml: {file: …, key: …}", at...)
-	}
-	y := s.YAML
-	at = append(at, "yaml")
-	if err := c.checkPath(y.File, append(slices.Clone(at), "file")...); err != nil {
-		return err
-	}
-	if (y.Key != "") == (y.Path != "") {
-		return c.Problem("it does not say which value", "write key: or path:, not both", at...)
-	}
-	if y.Path != "" && y.Host != "" {
-		return c.Problem("a path needs no host", "leave one of them out", append(at, "host")...)
-	}
-	return nil
 }
 
 func (c *Config) checkName(seen map[string]bool, name string, at ...any) error {

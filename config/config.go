@@ -58,61 +58,6 @@ type Probe struct {
 	MaxLagEpochs uint64 `yaml:"max_lag_epochs"`
 }
 
-// Node is one consensus client and its execution client.
-type Node struct {
-	Name      string    `yaml:"name"`
-	Consensus Consensus `yaml:"consensus"`
-	Execution Execution `yaml:"execution"`
-	// StallAfter is how long a head may stand still, away from the clock, before the node counts as stalled.
-	StallAfter Duration `yaml:"stall_after"`
-	// Restart and RestartExecution say how to restart each client; nil means that we may not.
-	Restart          *Restart `yaml:"restart"`
-	RestartExecution *Restart `yaml:"restart_execution"`
-	// Source is where the client's checkpoint URL is configured; nil means that we do not touch it.
-	Source *Source `yaml:"source"`
-	// DataDir is the consensus client's data directory; empty when not told.
-	DataDir string `yaml:"data_dir"`
-}
-
-// Consensus is how to reach a consensus client.
-type Consensus struct {
-	// URL is the base of its Beacon API.
-	URL string `yaml:"url"`
-	// MetricsURL is its own Prometheus endpoint, for figures that only stand there; empty for none.
-	MetricsURL string `yaml:"metrics_url"`
-}
-
-// Execution is how to reach an execution client.
-type Execution struct {
-	// URL is its JSON-RPC endpoint; empty when there is none to ask.
-	URL string `yaml:"url"`
-}
-
-// Restart is one way to restart a client: exactly one field is set.
-type Restart struct {
-	// Systemd is a unit name that ends in .service.
-	Systemd string `yaml:"systemd"`
-	// Command is an absolute path and its arguments, run without a shell.
-	Command []string `yaml:"command"`
-}
-
-// Source is where a client's checkpoint URL is configured: exactly one field is set.
-type Source struct {
-	YAML *YAMLSource `yaml:"yaml"`
-}
-
-// YAMLSource is a value in a YAML file, such as an Ansible inventory.
-type YAMLSource struct {
-	// File is an absolute path.
-	File string `yaml:"file"`
-	// Key is the mapping key that holds the URL. Of several hosts in the file the one named Host counts.
-	Key string `yaml:"key"`
-	// Host is the inventory host; empty means the node's name.
-	Host string `yaml:"host"`
-	// Path is the exact dotted path of the value, instead of Key and Host.
-	Path string `yaml:"path"`
-}
-
 // Load reads a file, fills in defaults and checks it. Errors are *Error where the file is at fault.
 func Load(path string) (*Config, error) {
 	f, err := os.Open(path)
@@ -199,19 +144,6 @@ func (c *Config) fill() {
 		}}
 	}
 	c.Remediation.fill()
-}
-
-const defaultStallAfter = 10 * time.Minute
-
-// UnmarshalYAML fills a node's defaults before its own values.
-func (n *Node) UnmarshalYAML(v *yaml.Node) error {
-	type plain Node
-	p := plain{StallAfter: Duration(defaultStallAfter)}
-	if err := v.Decode(&p); err != nil {
-		return err
-	}
-	*n = Node(p)
-	return nil
 }
 
 // File is where the configuration was read from; empty for the defaults.

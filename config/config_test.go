@@ -115,7 +115,7 @@ func TestMistakes(t *testing.T) {
 		{"unknown key", "network: ephemery\nquorom: 2\n", "f.yml:2: quorom: unknown key; did you mean quorum?"},
 		{"unknown nested key", "nodes:\n  - name: a\n    consensus:\n      ur: http://x\n", "f.yml:4: nodes[0].consensus.ur: unknown key; did you mean url?"},
 		{"unknown key in a network mapping", "network: {nam: x}", "f.yml:1: network.nam: unknown key; did you mean name?"},
-		{"unknown key in a step", "remediation:\n  playbooks:\n    node_stalled:\n      - reboot: now\n", "f.yml:4: remediation.playbooks.node_stalled[0].reboot: unknown key; write one of failover, restart, verify"},
+		{"unknown key in a step", "remediation:\n  playbooks:\n    node_stalled:\n      - reboot: now\n", "f.yml:4: remediation.playbooks.node_stalled[0].reboot: unknown key; write one of failover, observe, reset, restart, resync, stop, verify, when"},
 		{"bad URL", "providers:\n  - {name: a, url: example.org}\n", `f.yml:2: providers[0].url: "example.org" does not begin with http:// or https://; write it like http://127.0.0.1:5052`},
 		{"password in a URL", "providers:\n  - {name: a, url: 'https://u:secret@h'}\n", "f.yml:2: providers[0].url: a URL with a user or password in it; take them out: URLs are shown in metrics and logs"},
 		{"duplicate provider", "providers:\n  - {name: a, url: http://x}\n  - {name: a, url: http://y}\n", `f.yml:3: providers[1].name: the name "a" is taken; give each one its own name`},
@@ -127,8 +127,17 @@ func TestMistakes(t *testing.T) {
 		{"list expected", "providers: 5\n", "f.yml:1: providers: a number (5) where a list belongs; write a list"},
 		{"not YAML", "a: [\n", "f.yml:1: did not find expected node content; write it as YAML"},
 		{"unknown network", "network: holesky\n", `f.yml:1: network: "holesky" is not a network that is known by name; write one of ephemery, hoodi, mainnet, sepolia, or a mapping with name, genesis_time, seconds_per_slot, …`},
-		{"missing playbook", "remediation:\n  playbooks:\n    node_stalled: []\n    no_peers: []\n    source_unusable: []\n    backfill_stalled: []\n", "f.yml:3: remediation.playbooks: no playbook \"execution_offline\", which the shipped rules name; add it, or `execution_offline: []` to do nothing"},
-		{"step without check", "remediation:\n  playbooks: {node_stalled: [{restart: consensus}], no_peers: [], source_unusable: [], backfill_stalled: [], execution_offline: []}\n", "f.yml:2: remediation.playbooks.node_stalled[0].verify: a step is verified by exactly one check; write one of progress, phase, source, execution, peers, backfill"},
+		{"step without check", "remediation:\n  playbooks: {node_stalled: [{restart: consensus}]}\n", "f.yml:2: remediation.playbooks.node_stalled[0].verify: a step is verified by exactly one check; write one of progress, phase, source, execution, peers, backfill"},
+		{"two actions in a step", "remediation:\n  playbooks: {node_stalled: [{restart: consensus, stop: consensus}]}\n", "f.yml:2: remediation.playbooks.node_stalled[0]: a step takes exactly one action; write one of restart, failover, resync, reset, observe, stop"},
+		{"a resync that does not keep keys", "remediation:\n  playbooks: {node_stalled: [{resync: {keep: [network, validators]}, verify: {progress: 1}}]}\n", "f.yml:2: remediation.playbooks.node_stalled[0].resync.keep: a resync that does not keep slashing_protection; add it: a resync never touches it"},
+		{"a finding that is none", "remediation:\n  playbooks: {node_down: [{when: [haunted], restart: consensus, verify: {progress: 1}}]}\n", "f.yml:2: remediation.playbooks.node_down[0].when[0]: \"haunted\" is not known here; write some of client_too_old, outside_weak_subjectivity, corrupt_database, checkpoint_unusable, disk_full, engine_auth, invalid_payload"},
+		{"a check of what is only seen", "remediation:\n  playbooks: {node_down: [{observe: [logs], verify: {progress: 1}}]}\n", "f.yml:2: remediation.playbooks.node_down[0].verify: nothing can be verified of a step that is not meant to help; take it out"},
+		{"two ways to restart", "nodes:\n  - name: a\n    consensus: {url: http://x}\n    restart: {docker: a, systemd: a.service}\n", "f.yml:4: nodes[0].restart: a restart is done in exactly one way; write systemd: UNIT.service, docker: CONTAINER, docker_compose: {…} or command: [/path, arg]"},
+		{"a flag of an unknown client", "nodes:\n  - name: a\n    consensus: {url: http://x}\n    source: {systemd: {unit: a.service}}\n", "f.yml:4: nodes[0].source.systemd: which flag holds the URL depends on the client; write consensus: {client: lighthouse} or another, or environment: VARIABLE here"},
+		{"a client that is none", "nodes:\n  - name: a\n    consensus: {url: http://x, client: geth}\n", "f.yml:3: nodes[0].consensus.client: \"geth\" is not a client that is known; write one of lighthouse, teku, prysm, nimbus, lodestar, grandine"},
+		{"a reset without directories", "nodes:\n  - name: a\n    consensus: {url: http://x, client: teku}\n    reset: {dir: /n, fetch: [/f]}\n", "f.yml:2: nodes[0].data_dir: a reset needs the consensus client's data directory; write its absolute path"},
+		{"a time interval", "remediation:\n  guards:\n    mute_time_intervals:\n      - {times: [{start_time: noon, end_time: '13:00'}]}\n", "f.yml:4: remediation.guards.mute_time_intervals[0].times[0].end_time: not a time interval (couldn't parse timestamp noon, invalid format); write it as in Alertmanager's time_intervals, such as {weekdays: [\"monday:friday\"], times: [{start_time: \"09:00\", end_time: \"17:00\"}], location: Europe/Berlin}"},
+		{"a key of a time interval", "remediation: {guards: {mute_time_intervals: [{days: [monday]}]}}\n", "f.yml:1: remediation.guards.mute_time_intervals[0].days: unknown key; write one of days_of_month, location, months, times, weekdays, years"},
 		{"relative command", "nodes:\n  - name: a\n    consensus: {url: http://x}\n    restart: {command: [reboot]}\n", `f.yml:4: nodes[0].restart.command: "reboot" is not an absolute path; write the program's whole path; there is no shell and no PATH`},
 		{"a path for a unit", "nodes:\n  - name: a\n    consensus: {url: http://x}\n    restart: {systemd: ../x.service}\n", `f.yml:4: nodes[0].restart.systemd: "../x.service" is not a service unit; write its whole name, such as lighthouse.service`},
 		{"alias to itself", "nodes: &n\n  - &a\n    <<: *a\n", "f.yml:3: nodes[0]: aliases without end; write the value out"},
@@ -199,7 +208,7 @@ func TestDocumentation(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := strings.Split(string(doc), "```yaml\n")[1:]
-	if len(blocks) != 3 {
+	if len(blocks) != 4 {
 		t.Fatalf("%d examples", len(blocks))
 	}
 	for i, b := range blocks {
@@ -226,7 +235,7 @@ func TestDocumentation(t *testing.T) {
 					t.Errorf("%s is not documented", key)
 				}
 			}
-		case 2:
+		case 3:
 			if diff := cmp.Diff(Default().NetworkSpec().Iterations, c.NetworkSpec().Iterations); diff != "" {
 				t.Error(diff)
 			}

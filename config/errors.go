@@ -247,6 +247,9 @@ func (s *source) checkMapping(n *yaml.Node, t reflect.Type, path []any) error {
 		}
 	case n.Kind == yaml.MappingNode && (t.Kind() == reflect.Map || t.Kind() == reflect.Struct):
 		fields := fieldsOf(t)
+		if t.Kind() == reflect.Struct && len(fields) == 0 {
+			return nil // it decodes itself
+		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			k, v := n.Content[i], n.Content[i+1]
 			at := append(slices.Clone(path), any(k.Value))
@@ -272,8 +275,13 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	out := map[string]reflect.Type{}
 	if t.Kind() == reflect.Struct {
 		for i := range t.NumField() {
-			if tag := t.Field(i).Tag.Get("yaml"); tag != "" {
-				out[tag] = t.Field(i).Type
+			f := t.Field(i)
+			tag, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			switch {
+			case tag != "":
+				out[tag] = f.Type
+			case f.Anonymous:
+				maps.Copy(out, fieldsOf(f.Type))
 			}
 		}
 	}

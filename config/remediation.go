@@ -2,11 +2,11 @@ package config
 
 import (
 	"fmt"
-	"slices"
-	"strconv"
+	"maps"
 	"strings"
 	"time"
 
+	"github.com/prometheus/alertmanager/timeinterval"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -27,7 +27,7 @@ type Remediation struct {
 	Alertmanagers []string `yaml:"alertmanagers"`
 	Webhook       Webhook  `yaml:"webhook"`
 	Guards        Guards   `yaml:"guards"`
-	// Playbooks are ladders by name; left out, the shipped ones.
+	// Playbooks are ladders by name, in place of the shipped ones of those names; an empty ladder does nothing.
 	Playbooks map[string]Playbook `yaml:"playbooks"`
 }
 
@@ -51,6 +51,15 @@ type Guards struct {
 	// Quorum is how many usable, agreeing providers a change of provider needs.
 	Quorum int   `yaml:"quorum"`
 	Quiet  Quiet `yaml:"quiet"`
+	// Flapping bounds how often a node may recover from a playbook and fall back into it.
+	Flapping Flapping `yaml:"flapping"`
+	// Silence is for how long at a time a node's other alerts are silenced in Alertmanager while an action on it is under way; it is
+	// extended while that goes on. 0 silences nothing.
+	Silence Duration `yaml:"silence"`
+	// ActiveTimeIntervals, if there are any, are the only times in which anything is done; MuteTimeIntervals those in which nothing is.
+	// They are written as Alertmanager's time intervals.
+	ActiveTimeIntervals []TimeInterval `yaml:"active_time_intervals"`
+	MuteTimeIntervals   []TimeInterval `yaml:"mute_time_intervals"`
 }
 
 // Budget bounds what is done to one node.
@@ -58,8 +67,26 @@ type Budget struct {
 	// Actions is how many attempts are allowed in any period of length Per.
 	Actions int      `yaml:"actions"`
 	Per     Duration `yaml:"per"`
-	// Resyncs is how many of them may rebuild the database. It has no effect yet: no action does.
+	// Resyncs is how many of them may rebuild the database.
 	Resyncs int `yaml:"resyncs"`
+}
+
+// Flapping is how often a node may recover and fall back before people are called.
+type Flapping struct {
+	Times int      `yaml:"times"`
+	Per   Duration `yaml:"per"`
+}
+
+// TimeInterval is a set of times, such as every night but Friday's, in the notation of Alertmanager's time_intervals.
+type TimeInterval struct{ timeinterval.TimeInterval }
+
+// UnmarshalYAML reads an interval.
+func (t *TimeInterval) UnmarshalYAML(v *yaml.Node) error {
+	if err := v.Decode(&t.TimeInterval); err != nil {
+		return &valueError{line: v.Line, problem: "not a time interval (" + clip(strings.TrimPrefix(err.Error(), "yaml: ")) + ")",
+			mend: `write it as in Alertmanager's time_intervals, such as {weekdays: ["monday:friday"], times: [{start_time: "09:00", end_time: "17:00"}], location: Europe/Berlin}`}
+	}
+	return nil
 }
 
 // Quiet is the window around a network's reset.
@@ -67,58 +94,6 @@ type Quiet struct {
 	BeforeReset  Duration `yaml:"before_reset"`
 	AfterGenesis Duration `yaml:"after_genesis"`
 }
-
-// Playbook is a ladder of steps.
-type Playbook []Step
-
-// Step is one action and the check that it helped. Exactly one action is set.
-type Step struct {
-	// Restart is "consensus" or "execution".
-	Restart string `yaml:"restart"`
-	// Failover is "best" or a provider's name.
-	Failover string `yaml:"failover"`
-	Verify   Verify `yaml:"verify"`
-}
-
-// Verify is what must be seen after an action, by our own look. Exactly one check is set.
-type Verify struct {
-	// Progress is by how many slots the head must have advanced.
-	Progress Slots `yaml:"progress"`
-	// Phase lists phases of which the node must be in one.
-	Phase []string `yaml:"phase"`
-	// Source is "usable": the configured provider must be.
-	Source string `yaml:"source"`
-	// Execution is "up": the execution client must answer and its head be fresh.
-	Execution string `yaml:"execution"`
-	// Peers is the least number of connected peers.
-	Peers int `yaml:"peers"`
-	// Backfill is by how many slots the backfill must have come nearer to its end.
-	Backfill Slots `yaml:"backfill"`
-	// Within is how long the check may take to come true.
-	Within Duration `yaml:"within"`
-	// Hold is how long it must then stay true.
-	Hold Duration `yaml:"hold"`
-}
-
-// Slots is a number of slots, written as 64 or "64 slots".
-type Slots uint64
-
-// UnmarshalYAML reads a number of slots.
-func (s *Slots) UnmarshalYAML(v *yaml.Node) error {
-	text := strings.TrimSpace(strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(v.Value), "s"), "slot"))
-	n, err := strconv.ParseUint(text, 10, 32)
-	if err != nil || v.Kind != yaml.ScalarNode {
-		return &valueError{line: v.Line, problem: fmt.Sprintf("%q is not a number of slots", clip(v.Value)), mend: "write it like 64 slots"}
-	}
-	*s = Slots(n)
-	return nil
-}
-
-// Phases are the words for where a node stands, as in the metric checkpoint_node_phase.
-var phases = []string{"unreachable", "bootstrapping", "syncing", "optimistic", "backfilling", "synced", "stalled", "wrong_network", "old_iteration"}
-
-// Actions that a step can take.
-var actions = []string{"restart", "failover"}
 
 func defaultRemediation() Remediation {
 	return Remediation{
@@ -128,7 +103,9 @@ func defaultRemediation() Remediation {
 			PauseFile: "/run/checkpoint/pause", Cooldown: Duration(15 * time.Minute),
 			Budget:          Budget{Actions: 4, Per: Duration(6 * time.Hour), Resyncs: 1},
 			ConcurrentNodes: 1, MaxShare: 0.3, Quorum: 2,
-			Quiet: Quiet{BeforeReset: Duration(10 * time.Minute), AfterGenesis: Duration(150 * time.Minute)},
+			Quiet:    Quiet{BeforeReset: Duration(10 * time.Minute), AfterGenesis: Duration(150 * time.Minute)},
+			Flapping: Flapping{Times: 3, Per: Duration(24 * time.Hour)},
+			Silence:  Duration(20 * time.Minute),
 		},
 	}
 }
@@ -137,57 +114,9 @@ func (r *Remediation) fill() {
 	if r.Alertmanagers == nil {
 		r.Alertmanagers = []string{"http://127.0.0.1:9093"}
 	}
-	if r.Playbooks == nil {
-		r.Playbooks = DefaultPlaybooks()
-	}
-}
-
-// DefaultPlaybooks are the shipped ladders, one for each playbook that the shipped rules name.
-func DefaultPlaybooks() map[string]Playbook {
-	minutes := func(n int) Duration { return Duration(time.Duration(n) * time.Minute) }
-	progress := Verify{Progress: 64, Within: minutes(10), Hold: Duration(30 * time.Second)}
-	return map[string]Playbook{
-		// A restart cures a client that lost its way; where it does not, a checkpoint source that went bad may be why it never began.
-		"node_stalled": {
-			{Restart: "consensus", Verify: progress},
-			{Failover: "best", Verify: progress},
-		},
-		"source_unusable": {
-			{Failover: "best", Verify: Verify{Source: "usable", Within: minutes(5), Hold: Duration(30 * time.Second)}},
-		},
-		"execution_offline": {
-			{Restart: "execution", Verify: Verify{Execution: "up", Within: minutes(10), Hold: minutes(1)}},
-		},
-		"no_peers": {
-			{Restart: "consensus", Verify: Verify{Peers: 1, Within: minutes(10), Hold: minutes(1)}},
-		},
-		// Restarting is what cures Lighthouse's stalled backfill (sigp/lighthouse issues 3715 and 4331); duties do not suffer meanwhile.
-		"backfill_stalled": {
-			{Restart: "consensus", Verify: Verify{Backfill: 32, Within: minutes(20), Hold: Duration(30 * time.Second)}},
-		},
-	}
-}
-
-// UnmarshalYAML fills a step's defaults before its own values.
-func (s *Step) UnmarshalYAML(v *yaml.Node) error {
-	type plain Step
-	p := plain{Verify: Verify{Within: Duration(10 * time.Minute), Hold: Duration(30 * time.Second)}}
-	if err := v.Decode(&p); err != nil {
-		return err
-	}
-	*s = Step(p)
-	return nil
-}
-
-// Action is the word for what the step does.
-func (s Step) Action() string {
-	switch {
-	case s.Restart != "":
-		return "restart"
-	case s.Failover != "":
-		return "failover"
-	}
-	return ""
+	shipped := DefaultPlaybooks()
+	maps.Copy(shipped, r.Playbooks)
+	r.Playbooks = shipped
 }
 
 func (c *Config) checkRemediation() error {
@@ -221,6 +150,10 @@ func (c *Config) checkRemediation() error {
 		return c.Problem("a negative number of resyncs", "write 0 or more", "remediation", "guards", "budget", "resyncs")
 	case g.Budget.Per <= 0:
 		return c.Problem("no period", "write the period of the budget, such as 6h", "remediation", "guards", "budget", "per")
+	case g.Flapping.Times < 1:
+		return c.Problem("fewer than one recovery", "write 1 or more", "remediation", "guards", "flapping", "times")
+	case g.Flapping.Per <= 0:
+		return c.Problem("no period", "write the period of the count, such as 24h", "remediation", "guards", "flapping", "per")
 	case g.ConcurrentNodes < 1:
 		return c.Problem("fewer than one node at once", "write 1 or more; mode: observe is how to do nothing", "remediation", "guards", "concurrent_nodes")
 	case !(g.MaxShare > 0 && g.MaxShare <= 1): // and not NaN
@@ -229,55 +162,4 @@ func (c *Config) checkRemediation() error {
 		return c.Problem("fewer than one provider", "write 1 or more; 2 is the least that can agree", "remediation", "guards", "quorum")
 	}
 	return c.checkPlaybooks()
-}
-
-func (c *Config) checkPlaybooks() error {
-	for name := range DefaultPlaybooks() {
-		if _, ok := c.Remediation.Playbooks[name]; !ok {
-			return c.Problem(fmt.Sprintf("no playbook %q, which the shipped rules name", name),
-				fmt.Sprintf("add it, or `%s: []` to do nothing", name), "remediation", "playbooks")
-		}
-	}
-	for _, name := range sortedKeys(c.Remediation.Playbooks) {
-		for i, s := range c.Remediation.Playbooks[name] {
-			if err := c.checkStep(s, "remediation", "playbooks", name, i); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (c *Config) checkStep(s Step, at ...any) error {
-	key := func(k ...any) []any { return append(slices.Clone(at), k...) }
-	switch {
-	case (s.Restart != "") == (s.Failover != ""):
-		return c.Problem("a step takes exactly one action", "write one of "+strings.Join(actions, ", "), at...)
-	case s.Restart != "" && s.Restart != "consensus" && s.Restart != "execution":
-		return c.Problem(fmt.Sprintf("cannot restart %q", clip(s.Restart)), "write consensus or execution", key("restart")...)
-	case s.Failover != "" && s.Failover != "best" && !slices.ContainsFunc(c.Providers, func(p Provider) bool { return p.Name == s.Failover }):
-		return c.Problem(fmt.Sprintf("no provider %q", clip(s.Failover)), "write best or the name of a provider", key("failover")...)
-	}
-	v, checks := s.Verify, 0
-	for _, set := range []bool{v.Progress > 0, len(v.Phase) > 0, v.Source != "", v.Execution != "", v.Peers > 0, v.Backfill > 0} {
-		if set {
-			checks++
-		}
-	}
-	switch {
-	case checks != 1:
-		return c.Problem("a step is verified by exactly one check", "write one of progress, phase, source, execution, peers, backfill", key("verify")...)
-	case v.Source != "" && v.Source != "usable":
-		return c.Problem(fmt.Sprintf("cannot check for source %q", clip(v.Source)), "write usable", key("verify", "source")...)
-	case v.Execution != "" && v.Execution != "up":
-		return c.Problem(fmt.Sprintf("cannot check for execution %q", clip(v.Execution)), "write up", key("verify", "execution")...)
-	case v.Within <= 0:
-		return c.Problem("no time to verify in", "write how long the check may take, such as 10m", key("verify", "within")...)
-	}
-	for i, p := range v.Phase {
-		if !slices.Contains(phases, p) {
-			return c.Problem(fmt.Sprintf("%q is not a phase", clip(p)), "write some of "+strings.Join(phases, ", "), key("verify", "phase", i)...)
-		}
-	}
-	return nil
 }

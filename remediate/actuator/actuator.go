@@ -19,6 +19,23 @@ type Actuator interface {
 	State(ctx context.Context) (State, error)
 }
 
+// Service is a client that can also be stopped and started, and whose log can be read: a systemd unit, a container.
+type Service interface {
+	Actuator
+	// Stop stops the client and waits until it has ended. It does nothing to one that is stopped already.
+	Stop(ctx context.Context) (Outcome, error)
+	// Start starts the client and waits until it runs. It does nothing to one that runs already.
+	Start(ctx context.Context) (Outcome, error)
+	// Logs returns the last n lines of the client's log, oldest first, each cut to MaxLogLine bytes of valid UTF-8.
+	Logs(ctx context.Context, n int) ([]string, error)
+}
+
+// MaxLogLine bounds a line of Logs, in bytes; MaxLogLines how many are ever returned.
+const (
+	MaxLogLine  = 1 << 10
+	MaxLogLines = 500
+)
+
 var (
 	// ErrStopped: the client was stopped by somebody, and is not ours to start.
 	ErrStopped = errors.New("it was stopped by somebody")

@@ -7,6 +7,7 @@ package source
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -28,6 +29,14 @@ type Source interface {
 	// Restore takes an applied change back. It does nothing if it was not applied. ErrEditedByOther: somebody changed the place
 	// afterwards, and it is left alone.
 	Restore(ctx context.Context, c Change) error
+}
+
+// Recreating is a Source that cannot change without the client being restarted: a container's own configuration. Apply and Restore
+// restart the client, so they are for one that has to read its source anyway.
+type Recreating interface {
+	Source
+	// Settle lets go of what Restore would need: the change has proved itself. It may be repeated.
+	Settle(ctx context.Context, c Change) error
 }
 
 var (
@@ -57,6 +66,8 @@ type Change struct {
 	After  string `json:"after"`
 	// Diff is the change as a unified diff without context, so that no neighbouring secret gets into it.
 	Diff string `json:"diff"`
+	// Detail is what the kind of source needs beside; nobody else reads it.
+	Detail json.RawMessage `json:"detail,omitempty"`
 	// Backup is where Apply keeps the content that Before is the hash of.
 	Backup string `json:"backup"`
 }
