@@ -7,7 +7,7 @@ DATE     := $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
 V        := github.com/prometheus/common/version
 LDFLAGS  := -s -w -X $(V).Version=$(VERSION) -X $(V).Revision=$(REVISION) -X $(V).Branch=$(BRANCH) -X $(V).BuildUser=make -X $(V).BuildDate=$(DATE)
 GOBUILD  := CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)'
-FUZZTIME ?= 3s
+FUZZTIME ?= 5000x
 
 .PHONY: help build checkpointd demo test vet fuzz race bench lint fmt clean
 
@@ -36,7 +36,7 @@ race:
 	cd standalone && go test -race $$(go list ./... | grep -v /rulestest)
 	cd standalone && go test ./rulestest # it evaluates days of rules, and has no goroutine of ours
 
-fuzz: # every fuzz target for FUZZTIME
+fuzz: # FUZZTIME inputs for every fuzz target
 	@tools/fuzz.sh $(FUZZTIME)
 
 bench: ## Measure: speed of what is hot, and how long the loop takes from fault to action
