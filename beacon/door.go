@@ -163,7 +163,8 @@ func (d *door) ask(ctx context.Context, q request, read func(*http.Response) err
 		return d.failed(q.route, err, t)
 	}
 	defer res.Body.Close()
-	if when, err := http.ParseTime(res.Header.Get("Date")); err == nil {
+	// An Age means that a cache answers, and the Date is of when it got what it keeps (RFC 9111, section 5.1).
+	if when, err := http.ParseTime(res.Header.Get("Date")); err == nil && res.Header.Get("Age") == "" {
 		date, seen = when, time.Now()
 	}
 	if err := acceptable(q, res); err != nil {

@@ -44,7 +44,8 @@ type Exchange struct {
 	Requests int
 	// CertificateExpiry is the NotAfter of the server's own certificate, also of one that was refused; zero without TLS.
 	CertificateExpiry time.Time
-	// ServerDate is the last Date header and DateSeen is our clock when it arrived; both zero when there was none.
+	// ServerDate is the Date header of the answer that came the quickest, and DateSeen is our clock halfway between its request and its
+	// first byte; both zero when there was none. A Date that a cache kept is none.
 	ServerDate, DateSeen time.Time
 }
 
@@ -52,6 +53,8 @@ type Exchange struct {
 type Recorder struct {
 	mu sync.Mutex
 	x  Exchange
+	// waited is how long the answer with ServerDate let wait.
+	waited time.Duration
 }
 
 type recorderKey struct{}
@@ -76,13 +79,14 @@ func recorder(ctx context.Context) *Recorder {
 	return &Recorder{}
 }
 
+// note books a request, whose answer said its date, if it did, when it was seen.
 func (r *Recorder) note(t Timings, date, seen time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.x.Timings.add(t)
 	r.x.Requests++
-	if !date.IsZero() {
-		r.x.ServerDate, r.x.DateSeen = date, seen
+	if !date.IsZero() && (r.x.ServerDate.IsZero() || t.FirstByte < r.waited) {
+		r.x.ServerDate, r.x.DateSeen, r.waited = date, seen.Add(-t.FirstByte/2), t.FirstByte
 	}
 }
 

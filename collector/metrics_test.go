@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // resetting is the chain of testNetwork as the first iteration of a network that resets.
 const resetting = `
-network: {name: devnet, seconds_per_slot: 12, slots_per_epoch: 32,
+network: {name: devnet, seconds_per_slot: 12, slots_per_epoch: 32, weak_subjectivity_epochs: 633,
   iterations: {anchor: 1, anchor_genesis_time: 946684200, interval: 672h, delay: 10m, base_chain_id: 4241}}
 `
 

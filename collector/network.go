@@ -10,7 +10,7 @@ import (
 
 // networkMetrics are the metrics of the network and of the providers taken together.
 type networkMetrics struct {
-	slot, epoch, info, iteration, reset, quiet                                      *prometheus.Desc
+	slot, epoch, info, iteration, reset, quiet, weakSubjectivity, skew              *prometheus.Desc
 	lagThreshold, configured, usable, quorumThreshold, quorumProviders, quorumEpoch *prometheus.Desc
 }
 
@@ -24,6 +24,10 @@ func newNetworkMetrics() *networkMetrics {
 		reset: desc("network_reset_timestamp_seconds",
 			"When the next iteration's consensus genesis is, in seconds since the Unix epoch. Absent for a network that does not reset."),
 		quiet: desc("network_quiet", "Whether it is the quiet window around a reset, in which nothing can be expected of nodes and providers, 1 or 0."),
+		weakSubjectivity: desc("network_weak_subjectivity_epochs",
+			"For how many epochs a finalized checkpoint can be trusted. Absent while it is not known."),
+		skew: desc("clock_skew_seconds",
+			"How many seconds the providers' clocks are ahead of the exporter's, by the Date headers of their answers, as the median, good to about a second. Negative when the exporter's is ahead. Absent while fewer than two tell."),
 		lagThreshold: desc("provider_lag_threshold_epochs",
 			"The configured max_lag_epochs: a provider whose finalized checkpoint lags the clock by more epochs is stale."),
 		configured:      desc("providers_configured", "Providers in the configuration."),
@@ -36,8 +40,8 @@ func newNetworkMetrics() *networkMetrics {
 }
 
 func (m *networkMetrics) describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.slot, m.epoch, m.info, m.iteration, m.reset, m.quiet, m.lagThreshold, m.configured, m.usable,
-		m.quorumThreshold, m.quorumProviders, m.quorumEpoch} {
+	for _, d := range []*prometheus.Desc{m.slot, m.epoch, m.info, m.iteration, m.reset, m.quiet, m.weakSubjectivity, m.skew, m.lagThreshold,
+		m.configured, m.usable, m.quorumThreshold, m.quorumProviders, m.quorumEpoch} {
 		ch <- d
 	}
 }
@@ -48,6 +52,9 @@ func (m *networkMetrics) collect(v *view, ch chan<- prometheus.Metric) {
 	to.gauge(m.lagThreshold, float64(v.state.options.MaxLagEpochs))
 	to.gauge(m.configured, float64(len(v.providers)))
 	to.gauge(m.quorumThreshold, float64(v.state.options.Quorum))
+	if skew := v.judgement.Skew; skew != nil {
+		to.gauge(m.skew, skew.Seconds())
+	}
 	if !v.complete {
 		return
 	}
@@ -70,6 +77,9 @@ func (m *networkMetrics) chain(to emit, v *view) {
 		to.moment(m.reset, c.ResetAt)
 	}
 	to.gauge(m.quiet, bit(v.quiet()))
+	if c.WeakSubjectivityEpochs > 0 {
+		to.gauge(m.weakSubjectivity, float64(c.WeakSubjectivityEpochs))
+	}
 }
 
 // quiet tells whether it is the window around a reset.

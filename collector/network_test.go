@@ -63,7 +63,20 @@ func TestNetworkThatDoesNotReset(t *testing.T) {
 	visitAll(t, e)
 	expect(t, metrics(t, handler(t, e), "/metrics"), map[string]string{
 		`checkpoint_network_iteration`: "absent", `checkpoint_network_reset_timestamp_seconds`: "absent", `checkpoint_network_quiet`: "0", `checkpoint_network_slot`: "30000",
+		`checkpoint_network_weak_subjectivity_epochs`: "256",
 	})
+}
+
+// TestClockSkew: two clocks are needed to tell that the third is ours.
+func TestClockSkew(t *testing.T) {
+	s, _ := settled(t)
+	e := s.exporter(parseConfig(t, testNetwork+twoProviders))
+	h := handler(t, e)
+	visitAll(t, e)
+	expect(t, metrics(t, h, "/metrics"), map[string]string{`checkpoint_clock_skew_seconds`: "-0.5"})
+	s.provider("beta", failing(beacon.Connect))
+	visitAll(t, e)
+	expect(t, metrics(t, h, "/metrics"), map[string]string{`checkpoint_clock_skew_seconds`: "absent"})
 }
 
 // TestLearntFactsStay: what a quorum has told of a chain that the configuration only names is not forgotten when the providers fall silent.

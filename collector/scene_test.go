@@ -160,7 +160,7 @@ func healthy(now time.Time) provider.Observation {
 		}},
 		Exchange: beacon.Exchange{Requests: 5, Timings: beacon.Timings{
 			Resolve: time.Millisecond, Connect: 2 * time.Millisecond, TLS: 3 * time.Millisecond, FirstByte: 40 * time.Millisecond, Transfer: 5 * time.Millisecond,
-		}, CertificateExpiry: chain.GenesisTime.Add(90 * 24 * time.Hour)},
+		}, CertificateExpiry: chain.GenesisTime.Add(90 * 24 * time.Hour), ServerDate: now.Add(-time.Second), DateSeen: now},
 	}
 }
 

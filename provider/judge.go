@@ -17,7 +17,7 @@ import (
 // serve another root for an epoch. So a lone dissenter is out, and when two equal camps face each other both are.
 func Judge(n network.Network, observations []Observation, o Options, now time.Time) Judgement {
 	o = o.withDefaults()
-	j := Judgement{At: now, Quorum: Quorum{Threshold: o.Quorum}}
+	j := Judgement{At: now, Quorum: Quorum{Threshold: o.Quorum}, Skew: skew(observations)}
 	j.Chain, j.Learnt = learn(n, observations, o, now)
 	court := court{network: n, chain: j.Chain, options: o, now: now}
 	votes, usable := ballot{}, ballot{}

@@ -37,6 +37,9 @@ type Judgement struct {
 	// Verdicts are in the order of the observations.
 	Verdicts []Verdict
 	Quorum   Quorum
+	// Skew is how far the providers' clocks are ahead of ours, the median over those that told their time: negative when ours is ahead.
+	// It is good to about a second. Nil when fewer than two told.
+	Skew *time.Duration
 }
 
 // Quorum is the agreement among usable providers.
