@@ -16,6 +16,10 @@ type ExecutionSyncing struct {
 	// Indexing means that all blocks are there and only indexes are being built, which keeps geth from saying false
 	// (internal/ethapi/api.go, eth_syncing; SyncProgress.Done).
 	Indexing bool
+	// Items is the sum of what the node counts of its sync: blocks, and of a snap sync accounts, storage slots, codes and trie nodes
+	// fetched or healed (geth internal/ethapi/api.go; Besu SyncingResult.java), or the blocks of all stages. Only its movement means
+	// anything. 0 when the node said false.
+	Items uint64 `json:",omitzero"`
 	// Stages are those of reth and Erigon, in their order; nil for others.
 	Stages []Stage
 }
@@ -46,6 +50,14 @@ func decodeExecutionSyncing(raw json.RawMessage) (ExecutionSyncing, error) {
 		State   quantity    `json:"stateIndexRemaining"`
 		Trie    quantity    `json:"trienodeIndexRemaining"`
 		Stages  []wireStage `json:"stages"`
+
+		Accounts      quantity `json:"syncedAccounts"`
+		Bytecodes     quantity `json:"syncedBytecodes"`
+		Storage       quantity `json:"syncedStorage"`
+		HealedNodes   quantity `json:"healedTrienodes"`
+		HealedCodes   quantity `json:"healedBytecodes"`
+		PulledStates  quantity `json:"pulledStates"`
+		IndexedBlocks quantity `json:"txIndexFinishedBlocks"`
 	}
 	if err := json.Unmarshal(raw, &w); err != nil {
 		return ExecutionSyncing{}, err
@@ -60,6 +72,9 @@ func decodeExecutionSyncing(raw json.RawMessage) (ExecutionSyncing, error) {
 		return ExecutionSyncing{}, err
 	}
 	s.Current = uint64(current)
+	for _, n := range []quantity{current, w.Accounts, w.Bytecodes, w.Storage, w.HealedNodes, w.HealedCodes, w.PulledStates, w.IndexedBlocks} {
+		s.Items += uint64(n)
+	}
 	s.Indexing = s.Current > 0 && s.Current >= s.Highest && w.Healing == 0 && w.Code == 0 && (w.TxIndex > 0 || w.State > 0 || w.Trie > 0)
 	return s, nil
 }
@@ -85,6 +100,7 @@ func (s *ExecutionSyncing) staged(stages []wireStage) *uint64 {
 		}
 		stage := Stage{Name: clean(w.Name+w.ErigonName, 60), Block: uint64(*at)}
 		s.Stages = append(s.Stages, stage)
+		s.Items += stage.Block
 		s.Highest = max(s.Highest, stage.Block)
 		if strings.EqualFold(stage.Name, "Finish") {
 			finished = &stage.Block

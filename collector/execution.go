@@ -8,7 +8,7 @@ import (
 
 // executionMetrics are the metrics of each node's execution client; a node for which none is configured has none.
 type executionMetrics struct {
-	up, info, syncing, head, headAge, peers, chainIDMatch *prometheus.Desc
+	up, info, syncing, items, head, headAge, peers, chainIDMatch *prometheus.Desc
 }
 
 func newExecutionMetrics() *executionMetrics {
@@ -19,6 +19,8 @@ func newExecutionMetrics() *executionMetrics {
 		info: desc("execution_info", "The execution client and its version, as it says. Always 1.", name, "client", "version"),
 		syncing: desc("execution_syncing",
 			"Whether the execution client is syncing, 1 or 0: eth_syncing, believed only together with a recent head. Building indexes does not count.", name),
+		items: desc("execution_sync_items",
+			"What the execution client counts of its sync, summed: blocks or stages, accounts, storage slots, codes and trie nodes. Only its movement means anything. Absent while the client says that it does not sync.", name),
 		head:    desc("execution_head_block", "Number of the execution client's latest block.", name),
 		headAge: desc("execution_head_age_seconds", "Seconds since the time of the latest block.", name),
 		peers:   desc("execution_peers", "Peers of the execution client.", name),
@@ -28,7 +30,7 @@ func newExecutionMetrics() *executionMetrics {
 }
 
 func (m *executionMetrics) describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.up, m.info, m.syncing, m.head, m.headAge, m.peers, m.chainIDMatch} {
+	for _, d := range []*prometheus.Desc{m.up, m.info, m.syncing, m.items, m.head, m.headAge, m.peers, m.chainIDMatch} {
 		ch <- d
 	}
 }
@@ -54,6 +56,9 @@ func (m *executionMetrics) client(to emit, v *view, e *node.Execution) {
 		to.gauge(m.info, 1, e.Version.Value.Client, e.Version.Value.Version)
 	}
 	to.truth(m.syncing, e.SyncingAt(v.now))
+	if s := e.Syncing.Value; s != nil && s.Syncing {
+		to.gauge(m.items, float64(s.Items))
+	}
 	if e.Head.OK() {
 		to.gauge(m.head, float64(e.Head.Value.Number))
 		to.gauge(m.headAge, e.HeadAge(v.now).Seconds())

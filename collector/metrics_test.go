@@ -43,7 +43,9 @@ func everything(t *testing.T) *Exporter {
 	s.provider("gamma", failing(provider.Connect))
 	s.node("syncing", func(now time.Time) node.Observation {
 		// One slot a second more than the clock makes, in batches of 32.
-		return at(4000 - uint64(now.Sub(start)/time.Second)/32*32)(now)
+		o := at(4000 - uint64(now.Sub(start)/time.Second)/32*32)(now)
+		o.Execution.Syncing.Value = &beacon.ExecutionSyncing{Syncing: true, Current: 1, Highest: 2, Items: 1234}
+		return o
 	})
 	s.node("backfilling", func(now time.Time) node.Observation {
 		o := at(0)(now)
