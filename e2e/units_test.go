@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -54,29 +55,61 @@ func TestShippedUnits(t *testing.T) {
 	}
 }
 
-// The remediator's user may restart the units that the polkit rule names and do nothing else, to no other unit.
+// The remediator's user may restart, stop and start the units that the polkit rule names, let systemd read its units again, and do nothing
+// else, to no other unit.
 func TestPolkitRule(t *testing.T) {
 	m := startMachine(t)
 	installUnits(t, m, "node.service")
 	for _, unit := range []string{"node.service", "other.service"} {
-		m.write("/etc/systemd/system/"+unit, "[Service]\nExecStart=/bin/sleep infinity\n", 0o644)
+		m.write("/etc/systemd/system/"+unit, "[Service]\nExecStart=/bin/sh -c 'echo hello from "+unit+"; exec sleep infinity'\n", 0o644)
 		m.startUnit(unit)
 	}
 	for _, test := range []struct {
-		verb, unit string
-		allowed    bool
+		args    string
+		allowed bool
 	}{
-		{"restart", "node.service", true},
-		{"reset-failed", "node.service", true},
-		{"stop", "node.service", false},
-		{"start", "node.service", false},
-		{"restart", "other.service", false},
+		{"restart node.service", true},
+		{"stop node.service", true},
+		{"start node.service", true},
+		{"reset-failed node.service", true},
+		{"daemon-reload", true},
+		{"try-restart node.service", false},
+		{"reload-or-restart node.service", false},
+		{"kill node.service", false},
+		{"set-property --runtime node.service CPUWeight=50", false},
+		{"mask --runtime node.service", false},
+		{"disable node.service", false},
+		{"restart other.service", false},
+		{"stop other.service", false},
+		{"start other.service", false},
+		{"stop multi-user.target", false},
+		{"daemon-reexec", true}, // one and the same action of polkit's
+		{"set-environment A=b", false},
+		{"poweroff", false},
 	} {
-		t.Run(test.verb+" "+test.unit, func(t *testing.T) {
-			out, err := m.run("setpriv", "--reuid=checkpoint", "--regid=checkpoint", "--clear-groups", "--",
-				"systemctl", "--no-ask-password", test.verb, test.unit)
+		t.Run(test.args, func(t *testing.T) {
+			out, err := m.run(append([]string{"setpriv", "--reuid=checkpoint", "--regid=checkpoint", "--clear-groups", "--",
+				"systemctl", "--no-ask-password"}, strings.Fields(test.args)...)...)
 			if (err == nil) != test.allowed {
 				t.Errorf("allowed is %t, want %t: %v\n%s", err == nil, test.allowed, err, out)
+			}
+		})
+	}
+
+	// Our own code, as that user: with the group that may read the journal, and without.
+	binary := filepath.Join(workDir(t), "actuator.test")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-tags=e2e", "-o", binary, "../remediate/actuator")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	m.install(binary, "/usr/bin/actuator.test", 0o755)
+	m.mustRun("systemd-tmpfiles", "--create", "--prefix=/run/log/journal") // as at boot: the group gets its right
+	for name, groups := range map[string]string{"with the group systemd-journal": "--groups=systemd-journal", "without a group": "--clear-groups"} {
+		t.Run(name, func(t *testing.T) {
+			out, err := m.run("setpriv", "--reuid=checkpoint", "--regid=checkpoint", groups, "--",
+				"env", "CHECKPOINT_E2E_USER_UNITS=node.service,other.service", "/usr/bin/actuator.test", "-test.v", "-test.run=^TestAsUserOfThePolkitRule$")
+			if err != nil || !strings.Contains(out, "--- PASS: TestAsUserOfThePolkitRule") {
+				t.Errorf("%v\n%s", err, out)
 			}
 		})
 	}

@@ -1,5 +1,5 @@
-// Package actuator restarts clients: through systemd, or by a fixed command. It is the only place of this project that starts
-// other programs. Nothing that an alert says gets here.
+// Package actuator restarts clients, stops and starts them, and reads their logs: through systemd, through the Docker Engine, or by a
+// fixed command. It is the only place of this project that starts other programs. Nothing that an alert says gets here.
 package actuator
 
 import (
@@ -41,14 +41,19 @@ var (
 	ErrStopped = errors.New("it was stopped by somebody")
 	// ErrBusy: somebody else is starting or stopping it.
 	ErrBusy = errors.New("somebody else is starting or stopping it")
-	// ErrNotThere: there is no such unit or program.
+	// ErrNotThere: there is no such unit, container or program.
 	ErrNotThere = errors.New("it does not exist")
 	// ErrNotRestarted: the restart was reported done, and yet the same run goes on or nothing runs.
 	ErrNotRestarted = errors.New("it was not restarted")
+	// ErrNotStopped and ErrNotStarted: that was reported done, and yet it runs, or does not.
+	ErrNotStopped = errors.New("it was not stopped")
+	ErrNotStarted = errors.New("it was not started")
 )
 
 // Error is a failed action.
 type Error struct {
+	// Verb is what was tried: restart, stop or start.
+	Verb string
 	// Actuator is its String.
 	Actuator string
 	// BeforeEffect is true if nothing had been done when it failed, so that it may be tried again. Otherwise something may have happened.
@@ -62,7 +67,7 @@ func (e *Error) Error() string {
 	if e.BeforeEffect {
 		when = "before any effect"
 	}
-	return fmt.Sprintf("restart %s: failed %s: %v", e.Actuator, when, e.Err)
+	return fmt.Sprintf("%s %s: failed %s: %v", e.Verb, e.Actuator, when, e.Err)
 }
 
 // Unwrap returns Err.
@@ -86,11 +91,11 @@ const (
 // State is what is known of a client's run.
 type State struct {
 	Active Activity `json:"active"`
-	// Sub is systemd's SubState, such as running or auto-restart.
+	// Sub is systemd's SubState, such as running or auto-restart; a container that the engine is about to start again has the latter, too.
 	Sub string `json:"sub,omitempty"`
 	// InvocationID is of one run, in hex; another run has another one.
 	InvocationID string `json:"invocation_id,omitempty"`
-	// Restarts counts those that systemd made by itself since the unit was last started or reset.
+	// Restarts counts those that systemd, or the engine, made by itself since the unit, or the container, was last started or reset.
 	Restarts uint32 `json:"restarts,omitempty"`
 	MainPID  uint32 `json:"main_pid,omitempty"`
 	// Result is how the last run ended, such as success, exit-code or start-limit-hit.
@@ -99,7 +104,10 @@ type State struct {
 	Since time.Time `json:"since,omitzero"`
 }
 
-// Outcome is the evidence of a restart.
+// ended tells whether nothing runs, nor is about to.
+func (s State) ended() bool { return s.Active == Inactive || s.Active == Failed }
+
+// Outcome is the evidence of a restart, stop or start. Before and After are nil where it got no further.
 type Outcome struct {
 	Actuator string        `json:"actuator"`
 	Took     time.Duration `json:"took_ns"`

@@ -15,7 +15,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// DefaultJobTimeout is how long a restart by systemd may take. An execution client may flush its caches for minutes before it stops;
+// DefaultJobTimeout is how long a restart, stop or start by systemd or Docker may take. An execution client may flush its caches for minutes before it stops;
 // systemd's own TimeoutStopSec and TimeoutStartSec end it sooner as a rule.
 const DefaultJobTimeout = 15 * time.Minute
 
@@ -29,11 +29,13 @@ const maxUnitName = 255
 type SystemdOptions struct {
 	// Address is a D-Bus address; "" is the system bus, which DBUS_SYSTEM_BUS_ADDRESS may name.
 	Address string
-	// Timeout bounds a restart; 0 is DefaultJobTimeout.
+	// Journal is a directory of journal files; "" is the host's journal.
+	Journal string
+	// Timeout bounds a restart, a stop and a start; 0 is DefaultJobTimeout.
 	Timeout time.Duration
 }
 
-// Systemd restarts a service through systemd's manager on the system bus.
+// Systemd is a service of systemd's, through its manager on the system bus.
 type Systemd struct {
 	unit string
 	opts SystemdOptions
@@ -165,46 +167,60 @@ func (u unit) ours() error {
 // Restart resets the unit's start limit, restarts it, waits for the job's result and makes sure that another run has begun. A unit that
 // is inactive is not started: ErrStopped.
 func (s *Systemd) Restart(ctx context.Context) (Outcome, error) {
+	return s.do(ctx, "restart", s.restart)
+}
+
+// Stop stops the unit, waits for the job's result and makes sure that it has ended. Nothing is done to one that has ended already, and
+// a stop that somebody else has asked for is waited for.
+func (s *Systemd) Stop(ctx context.Context) (Outcome, error) { return s.do(ctx, "stop", s.stop) }
+
+// Start resets the unit's start limit, starts it, waits for the job's result and makes sure that it runs. Nothing is done to one that runs
+// already. It is for a unit that was stopped by Stop: one that somebody else stopped is not ours.
+func (s *Systemd) Start(ctx context.Context) (Outcome, error) { return s.do(ctx, "start", s.start) }
+
+// do connects, looks, and acts within the timeout. before is true if act failed before anything was done.
+func (s *Systemd) do(ctx context.Context, verb string, act func(context.Context, *sd.Conn, unit, *Outcome) (before bool, err error)) (Outcome, error) {
 	out := Outcome{Actuator: s.String()}
 	began := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, s.opts.Timeout, fmt.Errorf("systemd had not finished after %v", s.opts.Timeout))
 	defer cancel()
-	before, err := s.restart(ctx, &out)
+	before, err := func() (bool, error) {
+		c, err := s.connect(ctx)
+		if err != nil {
+			return true, err
+		}
+		defer c.Close()
+		was, err := s.look(ctx, c)
+		if err != nil {
+			return true, err
+		}
+		out.Before = &was.State
+		return act(ctx, c, was, &out)
+	}()
 	out.Took = time.Since(began)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 		}
-		return out, &Error{Actuator: s.String(), BeforeEffect: before, Err: err}
+		return out, &Error{Verb: verb, Actuator: s.String(), BeforeEffect: before, Err: err}
 	}
 	return out, nil
 }
 
-func (s *Systemd) restart(ctx context.Context, out *Outcome) (before bool, err error) {
-	c, err := s.connect(ctx)
-	if err != nil {
-		return true, err
-	}
-	defer c.Close()
-	was, err := s.look(ctx, c)
-	if err != nil {
-		return true, err
-	}
-	out.Before = &was.State
-	if err := was.ours(); err != nil {
-		return true, err
-	}
-	// A unit that hit its start limit cannot be started before this. It may need a privilege that the restart itself does not.
-	reset := c.ResetFailedUnitContext(ctx, s.unit)
-	job := make(chan string, 1)
-	// Mode fail leaves a stop that somebody has just asked for in its place.
-	if _, err := c.RestartUnitContext(ctx, s.unit, "fail", job); err != nil {
+// job is one of the manager's methods that begin a job.
+type job func(ctx context.Context, name, mode string, result chan<- string) (int, error)
+
+// run begins a job, waits for its result, and looks.
+func (s *Systemd) run(ctx context.Context, c *sd.Conn, begin job, out *Outcome) (before bool, err error) {
+	result := make(chan string, 1)
+	// Mode fail leaves a job that somebody has just asked for in its place.
+	if _, err := begin(ctx, s.unit, "fail", result); err != nil {
 		if refused(err) {
-			return true, errors.Join(explain(err), reset)
+			return true, explain(err)
 		}
 		return false, err
 	}
-	if out.Job, err = wait(ctx, c, job); err != nil {
+	if out.Job, err = wait(ctx, c, result); err != nil {
 		return false, err
 	}
 	is, err := s.look(ctx, c)
@@ -212,13 +228,71 @@ func (s *Systemd) restart(ctx context.Context, out *Outcome) (before bool, err e
 		return false, err
 	}
 	out.After = &is.State
-	switch {
+	return false, nil
+}
+
+func (s *Systemd) restart(ctx context.Context, c *sd.Conn, was unit, out *Outcome) (before bool, err error) {
+	if err := was.ours(); err != nil {
+		return true, err
+	}
+	// A unit that hit its start limit cannot be started before this. It may need a privilege that the restart itself does not.
+	reset := c.ResetFailedUnitContext(ctx, s.unit)
+	if before, err := s.run(ctx, c, c.RestartUnitContext, out); err != nil {
+		if before {
+			err = errors.Join(err, reset)
+		}
+		return before, err
+	}
+	switch is := out.After; {
 	case out.Job != "done":
 		return false, fmt.Errorf("%w: the job's result is %q, the unit is %s (%s)", ErrNotRestarted, out.Job, is.Active, is.Result)
 	case is.InvocationID == was.InvocationID:
 		return false, fmt.Errorf("%w: invocation %s goes on", ErrNotRestarted, is.InvocationID)
-	case is.Active == Inactive || is.Active == Failed:
+	case is.ended():
 		return false, fmt.Errorf("%w: the new run ended at once, the unit is %s (%s)", ErrNotRestarted, is.Active, is.Result)
+	}
+	return false, nil
+}
+
+func (s *Systemd) stop(ctx context.Context, c *sd.Conn, was unit, out *Outcome) (before bool, err error) {
+	if was.ended() {
+		if was.load == "not-found" {
+			return true, ErrNotThere
+		}
+		out.After = out.Before
+		return false, nil
+	}
+	if before, err := s.run(ctx, c, c.StopUnitContext, out); err != nil {
+		return before, err
+	}
+	if is := out.After; out.Job != "done" || !is.ended() {
+		return false, fmt.Errorf("%w: the job's result is %q, the unit is %s (%s)", ErrNotStopped, out.Job, is.Active, is.Sub)
+	}
+	return false, nil
+}
+
+func (s *Systemd) start(ctx context.Context, c *sd.Conn, was unit, out *Outcome) (before bool, err error) {
+	switch {
+	case was.Active == Active, was.Active == Reloading:
+		out.After = out.Before
+		return false, nil
+	case was.load == "not-found":
+		return true, ErrNotThere
+	case was.load != "loaded":
+		return true, fmt.Errorf("the unit is %s: %s", was.load, was.loadError)
+	}
+	reset := c.ResetFailedUnitContext(ctx, s.unit)
+	if before, err := s.run(ctx, c, c.StartUnitContext, out); err != nil {
+		if before {
+			err = errors.Join(err, reset)
+		}
+		return before, err
+	}
+	switch is := out.After; {
+	case out.Job != "done":
+		return false, fmt.Errorf("%w: the job's result is %q, the unit is %s (%s)", ErrNotStarted, out.Job, is.Active, is.Result)
+	case is.ended():
+		return false, fmt.Errorf("%w: it ended at once, the unit is %s (%s)", ErrNotStarted, is.Active, is.Result)
 	}
 	return false, nil
 }
@@ -265,7 +339,7 @@ func explain(err error) error {
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	case e.Name == "org.freedesktop.DBus.Error.AccessDenied", e.Name == "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
 		strings.HasSuffix(e.Name, ".NotAuthorized"):
-		return fmt.Errorf("%w (a polkit rule must allow this user to restart this unit)", err)
+		return fmt.Errorf("%w (a polkit rule must allow this user to do this to this unit)", err)
 	}
 	return err
 }
