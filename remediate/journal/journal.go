@@ -1,5 +1,6 @@
 // Package journal is the remediator's memory and its audit log: JSON lines, each carrying the hash of the line before, each on
-// the disk before its writer goes on. One process holds a journal at a time.
+// the disk before its writer goes on. One process holds a journal at a time. A file that has become long is moved aside by Rotate;
+// the chain goes on in the next one.
 //
 // The chain shows damage and careless edits. It is not signed: who may write the file may write another chain.
 package journal
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -23,6 +25,9 @@ var (
 	ErrClosed = errors.New("journal is closed")
 	// ErrTooLarge is returned for an entry that would not fit in MaxLine. Nothing was written.
 	ErrTooLarge = errors.New("record is too large")
+	// ErrGone is returned by Open when there are archives, but no running file that goes on from them.
+	ErrGone = errors.New("it is gone or empty while its archives are there: put it back, or move them away as well, " +
+		"which forgets budgets and open incidents")
 )
 
 // Options of Open. The zero value is what a program wants.
@@ -30,9 +35,19 @@ type Options struct {
 	// Now is the clock of Record.Time; time.Now if nil.
 	Now func() time.Time
 	// Step, if set, is called with a Step… name before each step that changes the disk. An error makes that step fail as the
-	// system would. It lets a test end the process at every point; the write is then done in two halves around StepTear.
+	// system would. It lets a test end the process at every point; a write is then done in two halves around StepTear.
 	Step func(step string) error
+	// Keep is how many archives are kept at least; DefaultKeep if 0.
+	Keep int
+	// KeepFor is for how long an archive is kept at least, however many there are; DefaultKeepFor if 0.
+	KeepFor time.Duration
 }
+
+// What is kept of rotated files.
+const (
+	DefaultKeep    = 10
+	DefaultKeepFor = 30 * 24 * time.Hour
+)
 
 // Steps that Options.Step sees.
 const (
@@ -41,6 +56,10 @@ const (
 	StepTear          = "journal: write second half"
 	StepSync          = "journal: sync"
 	StepCut           = "journal: cut"
+	StepCreate        = "journal: create next file"
+	StepLink          = "journal: give the archive its name"
+	StepReplace       = "journal: put the next file in place"
+	StepRemove        = "journal: remove"
 )
 
 // Torn is what Open cut off: the rest of a write that was under way when the process or the machine stopped, and that nobody
@@ -61,17 +80,20 @@ type Entry struct {
 
 // Journal is an open journal. Its methods may be called concurrently.
 type Journal struct {
-	path string
-	opts Options
-	torn Torn
-	file *os.File
+	opened string
+	path   string // the same without a symbolic link
+	opts   Options
+	torn   Torn
 
-	writing sync.Mutex // held by the one that writes; taken before mu
-	dirty   bool       // by writing: bytes may lie beyond end.size
-	closed  bool       // by writing
+	writing   sync.Mutex // held by the one that writes; taken before mu
+	dirty     bool       // by writing: bytes may lie beyond end.size
+	unsettled bool       // by writing: the directory may still name the file before
+	closed    bool       // by writing
 
 	mu      sync.Mutex
-	end     end
+	file    *handle // changed with both locks held
+	end     end     // changed with both locks held
+	head    int64   // as end
 	pending *batch
 }
 
@@ -89,53 +111,113 @@ type line struct {
 }
 
 // Open opens the journal at path, or creates it with mode 0640 in an existing directory, and locks it until Close. It reads the whole
-// of it: a torn tail is cut off and told by Torn; any other damage is a *DamageError and leaves the file as it is.
+// of it: a torn tail is cut off and told by Torn; any other damage is a *DamageError and leaves the file as it is. What a rotation
+// that was interrupted left beside it is cleared away.
 func Open(path string, opts Options) (*Journal, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
-	if err != nil {
-		return nil, fmt.Errorf("open journal: %w", err)
+	if opts.Keep == 0 {
+		opts.Keep = DefaultKeep
 	}
-	j := &Journal{path: path, opts: opts, file: f}
+	if opts.KeepFor == 0 {
+		opts.KeepFor = DefaultKeepFor
+	}
+	j := &Journal{opened: path, path: resolve(path), opts: opts}
+	f, err := j.acquire()
+	if err != nil {
+		return nil, err
+	}
+	j.file = newHandle(f)
 	if err := j.start(); err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, j.file.release())
 	}
 	return j, nil
 }
 
-func (j *Journal) start() error {
-	info, err := j.file.Stat()
+// acquire opens and locks the file that has the journal's name.
+func (j *Journal) acquire() (*os.File, error) {
+	const most = 10 // rotations that could be met in a row
+	for range most {
+		if _, err := os.Lstat(j.path); errors.Is(err, fs.ErrNotExist) {
+			if err := j.refuseGone(); err != nil {
+				return nil, err
+			}
+		}
+		f, err := os.OpenFile(j.path, os.O_RDWR|os.O_CREATE, 0o640)
+		if err != nil {
+			return nil, fmt.Errorf("open journal: %w", err)
+		}
+		current, err := j.lock(f)
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		if current {
+			return f, nil
+		}
+		if err := f.Close(); err != nil {
+			return nil, fmt.Errorf("open journal: %w", err)
+		}
+	}
+	return nil, fmt.Errorf("lock journal %s: it is replaced again and again", j.path)
+}
+
+// lock tells, besides, whether f still has the journal's name: between open and lock the one who held it may have moved it away.
+func (j *Journal) lock(f *os.File) (current bool, err error) {
+	info, err := f.Stat()
 	if err != nil {
-		return fmt.Errorf("open journal: %w", err)
+		return false, fmt.Errorf("open journal: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("open journal %s: not a regular file", j.path)
+		return false, fmt.Errorf("open journal %s: not a regular file", j.path)
 	}
-	if err := syscall.Flock(int(j.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = ErrLocked
+	if err := flock(f); err != nil {
+		return false, fmt.Errorf("lock journal %s: %w", j.path, err)
+	}
+	now, err := os.Stat(j.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("lock journal %s: %w", j.path, err)
+	}
+	return err == nil && os.SameFile(info, now), nil
+}
+
+func flock(f *os.File) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return ErrLocked
+	}
+	return err
+}
+
+func (j *Journal) start() error {
+	heading := true
+	at, torn, err := walk(j.path, io.NewSectionReader(j.file, 0, 1<<62), end{}, func(rec Record, after end) bool {
+		if heading = heading && (rec.Kind == KindRotated || rec.Kind == KindCarried); heading {
+			j.head = after.size
 		}
-		return fmt.Errorf("lock journal %s: %w", j.path, err)
-	}
-	// Between open and lock the file may have been moved away by the one who held it.
-	if now, err := os.Stat(j.path); err != nil || !os.SameFile(info, now) {
-		return fmt.Errorf("lock journal %s: it was replaced meanwhile", j.path)
-	}
-	at, torn, err := walk(j.path, io.NewSectionReader(j.file, 0, 1<<62), func(Record) bool { return true })
+		return true
+	})
 	if err != nil {
 		return err
 	}
 	j.end = at
+	if at.seq == 0 {
+		j.end.hash = Genesis
+		if err := j.refuseGone(); err != nil {
+			return err
+		}
+	}
 	if torn > 0 {
 		j.torn = Torn{Line: at.line + 1, Offset: at.size, Bytes: torn}
 		if err := j.cut(); err != nil {
 			return fmt.Errorf("cut torn tail of journal %s: %w", j.path, err)
 		}
-		if err := j.sync(); err != nil {
+		if err := j.sync(j.file); err != nil {
 			return fmt.Errorf("cut torn tail of journal %s: %w", j.path, err)
 		}
+	}
+	if err := j.tidy(); err != nil {
+		return fmt.Errorf("clear away an interrupted rotation of journal %s: %w", j.path, err)
 	}
 	return j.syncDirectory()
 }
@@ -144,13 +226,21 @@ func (j *Journal) start() error {
 func (j *Journal) Torn() Torn { return j.torn }
 
 // Path is the path that was opened.
-func (j *Journal) Path() string { return j.path }
+func (j *Journal) Path() string { return j.opened }
 
-// Size is the length of what is durable, in bytes.
+// Size is the length of what is durable in the running file, in bytes.
 func (j *Journal) Size() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.end.size
+}
+
+// Head is the part of Size that the last rotation wrote, in bytes; 0 in a first file. Size less Head is what another rotation could
+// move aside.
+func (j *Journal) Head() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.head
 }
 
 // Append writes one record and returns it when it is on the disk. After an error nothing of it is, as far as the system lets
@@ -203,7 +293,11 @@ func prepare(entries []Entry) ([]line, error) {
 			return nil, fmt.Errorf("encode payload of %q: %w", e.Kind, err)
 		}
 		const rest = 256 + 6*MaxKind // all other fields, a kind of escaped bytes included
-		if len(p) > MaxLine-rest {
+		most := MaxLine - 2*rest
+		if e.Kind == KindCarried {
+			most += rest // whatever fitted into a line fits again when it is carried over
+		}
+		if len(p) > most {
 			return nil, fmt.Errorf("payload of %q has %d bytes: %w", e.Kind, len(p), ErrTooLarge)
 		}
 		lines[i].payload = p
@@ -225,34 +319,20 @@ func (j *Journal) join(lines []line) (b *batch, from int) {
 
 // commit writes and syncs lines; the caller holds writing.
 func (j *Journal) commit(lines []line) ([]Record, error) {
-	if j.closed {
-		return nil, ErrClosed
+	if err := j.settle(); err != nil {
+		return nil, err
 	}
-	if j.dirty {
-		if err := j.cut(); err != nil {
-			return nil, fmt.Errorf("cut what an earlier failure left: %w", err)
-		}
-	}
-	at := j.end
-	records := make([]Record, 0, len(lines))
-	var buf []byte
-	for _, l := range lines {
-		rec := Record{Seq: at.seq + 1, Time: j.opts.Now().UTC(), Kind: l.kind, Prev: at.hash, Payload: l.payload}
-		text, err := encode(rec)
-		if err != nil {
-			return nil, fmt.Errorf("encode record: %w", err)
-		}
-		at = end{size: at.size + int64(len(text)), line: at.line + 1, seq: rec.Seq, hash: hash(text)}
-		buf = append(buf, text...)
-		records = append(records, rec)
+	buf, records, at, err := j.render(lines, j.end)
+	if err != nil {
+		return nil, err
 	}
 	if err := j.intact(); err != nil {
 		return nil, err
 	}
 	j.dirty = true
-	err := j.write(buf)
+	err = j.write(j.file, buf, j.end.size)
 	if err == nil {
-		err = j.sync()
+		err = j.sync(j.file)
 	}
 	if err != nil {
 		return nil, errors.Join(err, j.cut())
@@ -262,6 +342,42 @@ func (j *Journal) commit(lines []line) ([]Record, error) {
 	j.end = at
 	j.mu.Unlock()
 	return records, nil
+}
+
+// settle finishes what an earlier failure left; the caller holds writing.
+func (j *Journal) settle() error {
+	if j.closed {
+		return ErrClosed
+	}
+	if j.dirty {
+		if err := j.cut(); err != nil {
+			return fmt.Errorf("cut what an earlier failure left: %w", err)
+		}
+	}
+	if j.unsettled {
+		// Until the directory is on the disk, a loss of power could bring back the file before, without what is written from now on.
+		if err := j.syncDirectory(); err != nil {
+			return err
+		}
+		j.unsettled = false
+	}
+	return nil
+}
+
+// render makes lines the records that follow at.
+func (j *Journal) render(lines []line, at end) (buf []byte, records []Record, after end, err error) {
+	records = make([]Record, 0, len(lines))
+	for _, l := range lines {
+		rec := Record{Seq: at.seq + 1, Time: j.opts.Now().UTC(), Kind: l.kind, Prev: at.hash, Payload: l.payload}
+		text, err := encode(rec)
+		if err != nil {
+			return nil, nil, at, fmt.Errorf("encode record: %w", err)
+		}
+		at = end{size: at.size + int64(len(text)), line: at.line + 1, seq: rec.Seq, hash: hash(text)}
+		buf = append(buf, text...)
+		records = append(records, rec)
+	}
+	return buf, records, at, nil
 }
 
 // intact makes sure that what is about to be written lands in the file that others will read: not one that was rotated away
@@ -285,29 +401,29 @@ func (j *Journal) intact() error {
 	return nil
 }
 
-func (j *Journal) write(buf []byte) error {
+func (j *Journal) write(f io.WriterAt, buf []byte, at int64) error {
 	if err := j.step(StepWrite); err != nil {
 		return err
 	}
-	at, half := j.end.size, 0
+	half := 0
 	if j.opts.Step != nil {
 		half = len(buf) / 2
-		if _, err := j.file.WriteAt(buf[:half], at); err != nil {
+		if _, err := f.WriteAt(buf[:half], at); err != nil {
 			return err
 		}
 		if err := j.step(StepTear); err != nil {
 			return err
 		}
 	}
-	_, err := j.file.WriteAt(buf[half:], at+int64(half))
+	_, err := f.WriteAt(buf[half:], at+int64(half))
 	return err
 }
 
-func (j *Journal) sync() error {
+func (j *Journal) sync(f interface{ Sync() error }) error {
 	if err := j.step(StepSync); err != nil {
 		return err
 	}
-	return j.file.Sync()
+	return f.Sync()
 }
 
 // cut takes away what lies beyond the last durable record.
@@ -343,12 +459,16 @@ func (j *Journal) step(name string) error {
 	return j.opts.Step(name)
 }
 
-// Records reads what is durable now from the first record on, checking the chain again. It ends after the first error.
-// Appends go on meanwhile.
+// Records reads what is durable now in the running file from its first record on, checking the chain again. It ends after the first
+// error. Appends and rotations go on meanwhile.
 func (j *Journal) Records() iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		size, more := j.Size(), true
-		at, _, err := walk(j.path, io.NewSectionReader(j.file, 0, size), func(rec Record) bool {
+		j.mu.Lock()
+		size, file, more := j.end.size, j.file, true
+		file.hold()
+		j.mu.Unlock()
+		defer func() { _ = file.release() }()
+		at, _, err := walk(j.path, io.NewSectionReader(file, 0, size), end{}, func(rec Record, _ end) bool {
 			more = yield(rec, nil)
 			return more
 		})
@@ -369,5 +489,5 @@ func (j *Journal) Close() error {
 		return nil
 	}
 	j.closed = true
-	return j.file.Close()
+	return j.file.retire()
 }

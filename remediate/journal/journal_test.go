@@ -281,7 +281,7 @@ func TestAppendRefuses(t *testing.T) {
 		t.Errorf("AppendAll() = %v, %v", recs, err)
 	}
 	// The largest that is accepted can be read again.
-	if _, err := j.Append(strings.Repeat("\x01", journal.MaxKind), strings.Repeat("x", journal.MaxLine-256-6*journal.MaxKind-3)); err != nil {
+	if _, err := j.Append(strings.Repeat("\x01", journal.MaxKind), strings.Repeat("x", journal.MaxLine-2*(256+6*journal.MaxKind)-3)); err != nil {
 		t.Fatal(err)
 	}
 	for _, err := range j.Records() {
