@@ -140,39 +140,64 @@ const (
 var inhibited = map[string][]string{
 	"CheckpointExporterDown": {
 		"CheckpointNetworkNotFinalizing", "CheckpointNetworkResetImminent", "CheckpointNetworkResetWindow", "CheckpointNoUsableQuorum",
-		"CheckpointNodeBackfillStalled", "CheckpointNodeDown", "CheckpointNodeExecutionOffline", "CheckpointNodeNoPeers",
-		"CheckpointNodeOldIteration", "CheckpointNodeSourceUnknown", "CheckpointNodeSourceUnusable", "CheckpointNodeStuckOptimistic",
-		"CheckpointNodeSyncSlow", "CheckpointNodeSyncStalled", "CheckpointNodeWrongNetwork",
-		"CheckpointProviderCertificateExpiring", "CheckpointProviderDisagrees", "CheckpointProviderDown", "CheckpointProviderNoState",
-		"CheckpointProviderOldIteration", "CheckpointProviderStale", "CheckpointProviderWrongNetwork",
+		"CheckpointNodeBackfillStalled", "CheckpointNodeDown", "CheckpointNodeExecutionOffline", "CheckpointNodeExecutionSlow",
+		"CheckpointNodeExecutionStuck", "CheckpointNodeExecutionWrongNetwork", "CheckpointNodeNoPeers", "CheckpointNodeOldIteration",
+		"CheckpointNodeOutsideWeakSubjectivity", "CheckpointNodeResyncFaster", "CheckpointNodeSourceUnknown", "CheckpointNodeSourceUnusable",
+		"CheckpointNodeStuckOptimistic", "CheckpointNodeSyncSlow", "CheckpointNodeSyncStalled", "CheckpointNodeUnreachable",
+		"CheckpointNodeWrongNetwork", "CheckpointProviderCertificateExpiring", "CheckpointProviderDisagrees", "CheckpointProviderDown",
+		"CheckpointProviderNoState", "CheckpointProviderOldIteration", "CheckpointProviderStale", "CheckpointProviderWrongNetwork",
 	},
 	"CheckpointNetworkResetWindow": {
-		"CheckpointNetworkNotFinalizing", "CheckpointNoUsableQuorum",
-		"CheckpointNodeBackfillStalled", "CheckpointNodeDown", "CheckpointNodeExecutionOffline", "CheckpointNodeNoPeers",
-		"CheckpointNodeOldIteration", "CheckpointNodeSourceUnknown", "CheckpointNodeSourceUnusable", "CheckpointNodeStuckOptimistic",
-		"CheckpointNodeSyncSlow", "CheckpointNodeSyncStalled", "CheckpointNodeWrongNetwork",
-		"CheckpointProviderDisagrees", "CheckpointProviderDown", "CheckpointProviderNoState", "CheckpointProviderOldIteration",
-		"CheckpointProviderStale", "CheckpointProviderWrongNetwork",
+		"CheckpointNetworkNotFinalizing", "CheckpointNoUsableQuorum", "CheckpointNodeBackfillStalled", "CheckpointNodeDown",
+		"CheckpointNodeExecutionOffline", "CheckpointNodeExecutionSlow", "CheckpointNodeExecutionStuck", "CheckpointNodeExecutionWrongNetwork",
+		"CheckpointNodeNoPeers", "CheckpointNodeOldIteration", "CheckpointNodeOutsideWeakSubjectivity", "CheckpointNodeResyncFaster",
+		"CheckpointNodeSourceUnknown", "CheckpointNodeSourceUnusable", "CheckpointNodeStuckOptimistic", "CheckpointNodeSyncSlow",
+		"CheckpointNodeSyncStalled", "CheckpointNodeUnreachable", "CheckpointNodeWrongNetwork", "CheckpointProviderDisagrees",
+		"CheckpointProviderDown", "CheckpointProviderNoState", "CheckpointProviderOldIteration", "CheckpointProviderStale",
+		"CheckpointProviderWrongNetwork",
 	},
 	"CheckpointNetworkNotFinalizing": {
 		"CheckpointNoUsableQuorum", "CheckpointNodeBackfillStalled", "CheckpointNodeExecutionOffline", "CheckpointNodeNoPeers",
-		"CheckpointNodeSourceUnusable", "CheckpointNodeSyncSlow", "CheckpointNodeSyncStalled", "CheckpointProviderStale",
+		"CheckpointNodeOutsideWeakSubjectivity", "CheckpointNodeResyncFaster", "CheckpointNodeSourceUnusable", "CheckpointNodeStuckOptimistic",
+		"CheckpointNodeSyncSlow", "CheckpointNodeSyncStalled", "CheckpointProviderStale",
+	},
+	"CheckpointNodeUnreachable " + sameNode: {
+		"CheckpointNodeBackfillStalled", "CheckpointNodeExecutionSlow", "CheckpointNodeExecutionStuck", "CheckpointNodeNoPeers",
+		"CheckpointNodeOutsideWeakSubjectivity", "CheckpointNodeResyncFaster", "CheckpointNodeStuckOptimistic", "CheckpointNodeSyncSlow",
+		"CheckpointNodeSyncStalled",
 	},
 	"CheckpointNodeDown " + sameNode: {
-		"CheckpointNodeBackfillStalled", "CheckpointNodeNoPeers", "CheckpointNodeStuckOptimistic", "CheckpointNodeSyncSlow", "CheckpointNodeSyncStalled",
+		"CheckpointNodeBackfillStalled", "CheckpointNodeExecutionSlow", "CheckpointNodeExecutionStuck", "CheckpointNodeNoPeers",
+		"CheckpointNodeOutsideWeakSubjectivity", "CheckpointNodeResyncFaster", "CheckpointNodeStuckOptimistic", "CheckpointNodeSyncSlow",
+		"CheckpointNodeSyncStalled", "CheckpointNodeUnreachable",
 	},
 	"CheckpointNodeWrongNetwork " + sameNode: {
-		"CheckpointNodeBackfillStalled", "CheckpointNodeExecutionOffline", "CheckpointNodeNoPeers", "CheckpointNodeStuckOptimistic",
-		"CheckpointNodeSyncSlow", "CheckpointNodeSyncStalled",
+		"CheckpointNodeBackfillStalled", "CheckpointNodeExecutionOffline", "CheckpointNodeExecutionSlow", "CheckpointNodeExecutionStuck",
+		"CheckpointNodeExecutionWrongNetwork", "CheckpointNodeNoPeers", "CheckpointNodeOutsideWeakSubjectivity", "CheckpointNodeResyncFaster",
+		"CheckpointNodeStuckOptimistic", "CheckpointNodeSyncSlow", "CheckpointNodeSyncStalled",
 	},
 	"CheckpointNodeOldIteration " + sameNode: {
-		"CheckpointNodeBackfillStalled", "CheckpointNodeExecutionOffline", "CheckpointNodeNoPeers", "CheckpointNodeStuckOptimistic",
-		"CheckpointNodeSyncSlow", "CheckpointNodeSyncStalled",
+		"CheckpointNodeBackfillStalled", "CheckpointNodeExecutionOffline", "CheckpointNodeExecutionSlow", "CheckpointNodeExecutionStuck",
+		"CheckpointNodeExecutionWrongNetwork", "CheckpointNodeNoPeers", "CheckpointNodeOutsideWeakSubjectivity", "CheckpointNodeResyncFaster",
+		"CheckpointNodeStuckOptimistic", "CheckpointNodeSyncSlow", "CheckpointNodeSyncStalled",
 	},
 	"CheckpointNodeExecutionOffline " + sameNode: {
-		"CheckpointNodeBackfillStalled", "CheckpointNodeStuckOptimistic", "CheckpointNodeSyncSlow", "CheckpointNodeSyncStalled",
+		"CheckpointNodeBackfillStalled", "CheckpointNodeExecutionSlow", "CheckpointNodeExecutionStuck", "CheckpointNodeResyncFaster",
+		"CheckpointNodeStuckOptimistic", "CheckpointNodeSyncSlow", "CheckpointNodeSyncStalled",
 	},
-	"CheckpointNodeSyncStalled " + sameNode: {"CheckpointNodeBackfillStalled", "CheckpointNodeSyncSlow"},
+	"CheckpointNodeExecutionWrongNetwork " + sameNode: {
+		"CheckpointNodeBackfillStalled", "CheckpointNodeExecutionSlow", "CheckpointNodeExecutionStuck", "CheckpointNodeResyncFaster",
+		"CheckpointNodeStuckOptimistic", "CheckpointNodeSyncSlow", "CheckpointNodeSyncStalled",
+	},
+	"CheckpointNodeSyncStalled " + sameNode: {
+		"CheckpointNodeBackfillStalled", "CheckpointNodeSyncSlow",
+	},
+	"CheckpointNodeOutsideWeakSubjectivity " + sameNode: {
+		"CheckpointNodeBackfillStalled", "CheckpointNodeResyncFaster", "CheckpointNodeSyncSlow",
+	},
+	"CheckpointNodeResyncFaster " + sameNode: {
+		"CheckpointNodeBackfillStalled", "CheckpointNodeSyncSlow",
+	},
 }
 
 // TestInhibition tries every alert against every other, about the same node and about another.

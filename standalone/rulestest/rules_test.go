@@ -146,6 +146,22 @@ func checkAlert(a Alert, metrics Metrics) []error {
 	return problems
 }
 
+// TestEveryPlaybookIsDriven holds the shipped playbooks to the alerts: each has exactly one that raises it.
+func TestEveryPlaybookIsDriven(t *testing.T) {
+	t.Parallel()
+	driven := map[string][]string{}
+	for _, a := range shipped(t).Alerts {
+		if playbook := a.Labels["playbook"]; playbook != "" {
+			driven[playbook] = append(driven[playbook], a.Name)
+		}
+	}
+	for name := range config.DefaultPlaybooks() {
+		if n := len(driven[name]); n != 1 {
+			t.Errorf("playbook %s: is raised by %d alerts %v", name, n, driven[name])
+		}
+	}
+}
+
 var usedLabel = regexp.MustCompile(`\$labels\.(\w+)`)
 
 func checkDescription(a Alert, metrics Metrics) []error {
