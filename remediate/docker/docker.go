@@ -1,0 +1,126 @@
+// Package docker reaches a Docker Engine by its API, and tells how a container came to run or not.
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+)
+
+// MaxAnswer bounds what the engine may send in one connection, in bytes. A connection serves one action or look; the largest of its
+// answers is a list of containers.
+const MaxAnswer = 32 << 20
+
+var (
+	// ErrNoEngine: nothing answers as a Docker Engine there.
+	ErrNoEngine = errors.New("the Docker Engine does not answer")
+	// ErrNotPermitted: this user may not talk to the engine.
+	ErrNotPermitted = errors.New("this user may not talk to the Docker Engine (the group that owns its socket may, and is as powerful as root)")
+	// ErrNotThere: the engine has no such container.
+	ErrNotThere = errors.New("there is no such container")
+)
+
+// Host is the engine's address: host itself, or if that is empty $DOCKER_HOST, or unix:///var/run/docker.sock. Sockets and TCP can be
+// dialled; TLS is taken from DOCKER_CERT_PATH and DOCKER_TLS_VERIFY, as by the docker command.
+func Host(host string) (string, error) {
+	if host == "" {
+		host = os.Getenv(client.EnvOverrideHost)
+	}
+	if host == "" {
+		host = client.DefaultDockerHost
+	}
+	u, err := client.ParseHostURL(host)
+	if err != nil {
+		return "", fmt.Errorf("Docker Engine %q: want unix:///PATH or tcp://HOST:PORT", host)
+	}
+	switch u.Scheme {
+	case "unix":
+		if !filepath.IsAbs(u.Host) {
+			return "", fmt.Errorf("Docker Engine %q: want an absolute path", host)
+		}
+	case "tcp":
+		if _, _, err := net.SplitHostPort(u.Host); err != nil {
+			return "", fmt.Errorf("Docker Engine %q: %w", host, err)
+		}
+	default:
+		return "", fmt.Errorf("Docker Engine %q: only unix:// and tcp:// can be dialled", host)
+	}
+	return host, nil
+}
+
+// Open makes a client of the engine at host (see Host), which speaks the newest version of the API that both know. Nothing is asked yet.
+// The client is for one action or look, because what it reads is bounded by MaxAnswer, and has to be closed.
+func Open(host string) (*client.Client, error) {
+	host, err := Host(host)
+	if err != nil {
+		return nil, err
+	}
+	u, err := client.ParseHostURL(host)
+	if err != nil {
+		return nil, err
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, u.Scheme, u.Host)
+		if err != nil {
+			return nil, err
+		}
+		return &bounded{Conn: c, left: MaxAnswer}, nil
+	}
+	c, err := client.New(client.WithTLSClientConfigFromEnv(), client.WithHost(host), client.WithDialContext(dial),
+		client.WithUserAgent("checkpoint"))
+	if err != nil {
+		return nil, fmt.Errorf("Docker Engine %s: %w", host, err)
+	}
+	return c, nil
+}
+
+// bounded is a connection that ends after so many bytes.
+type bounded struct {
+	net.Conn
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("the Docker Engine sent more than %d bytes", MaxAnswer)
+	}
+	n, err := b.Conn.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+// Explain gives the client's errors the words of this package.
+func Explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errdefs.IsNotFound(err):
+		return fmt.Errorf("%w: %w", ErrNotThere, err)
+	case client.IsErrConnectionFailed(err) && strings.Contains(err.Error(), "permission denied"):
+		return fmt.Errorf("%w: %w", ErrNotPermitted, err)
+	case client.IsErrConnectionFailed(err):
+		return fmt.Errorf("%w: %w", ErrNoEngine, err)
+	}
+	return err
+}
+
+// Refused tells whether the engine has certainly not begun what it was asked to do to a container: it was not reached, or does not know the
+// container. Every other error leaves that open, because the engine may have stopped a container before it finds that it cannot start it.
+func Refused(err error) bool {
+	var op *net.OpError
+	switch {
+	case errdefs.IsNotFound(err):
+		return strings.Contains(err.Error(), "No such container")
+	case errors.As(err, &op):
+		return op.Op == "dial"
+	}
+	return client.IsErrConnectionFailed(err) && strings.Contains(err.Error(), "permission denied")
+}
