@@ -199,8 +199,14 @@ type Machine struct {
 
 // Actuator is the way to restart a client.
 func (m Machine) Actuator(r config.Restart) (actuator.Actuator, error) {
-	if r.Systemd != "" {
+	switch {
+	case r.Systemd != "":
 		return actuator.NewSystemd(r.Systemd, actuator.SystemdOptions{})
+	case r.Docker != "":
+		return actuator.NewDocker(r.Docker, actuator.DockerOptions{})
+	case r.DockerCompose != nil:
+		d := r.DockerCompose
+		return actuator.NewCompose(d.Dir, d.Service, d.Command, actuator.DockerOptions{})
 	}
 	return actuator.NewCommand(r.Command, 0)
 }
