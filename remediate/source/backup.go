@@ -14,7 +14,8 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// Backups is a directory of files as they were before we changed them: Dir/ESCAPED-PATH/TIME-HASH, one for each content.
+// Backups is a directory of files as they were before we changed them: Dir/ESCAPED-PATH/TIME-HASH, one for each content, and
+// Dir/ESCAPED-PATH/TIME-created-HASH, which is empty, for a file that we made.
 type Backups struct {
 	// Dir is made when first needed, for its owner alone.
 	Dir   string
@@ -29,11 +30,16 @@ type Backup struct {
 	File string `json:"file"`
 	// Time is when the change that it was taken for was planned.
 	Time time.Time `json:"time"`
-	// Hash is the SHA-256 of the content, in lower-case hex.
+	// Hash is the SHA-256 of the content, in lower-case hex; of a file that we created, that of what we wrote.
 	Hash string `json:"hash"`
+	// Created tells that there was no File: we made it.
+	Created bool `json:"created,omitempty"`
 	// Size is that of the content, in bytes.
 	Size int64 `json:"size"`
 }
+
+// createdMark stands before the hash in the name of a backup of nothing.
+const createdMark = "created-"
 
 // backupTime is RFC 3339 without what is awkward in file names.
 const backupTime = "20060102T150405.000000000Z"
@@ -84,7 +90,8 @@ func (b Backups) of(file string) ([]Backup, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list backups: %w", err)
 		}
-		out = append(out, Backup{Path: filepath.Join(dir, e.Name()), File: file, Time: taken, Hash: hash, Size: info.Size()})
+		hash, created := strings.CutPrefix(hash, createdMark)
+		out = append(out, Backup{Path: filepath.Join(dir, e.Name()), File: file, Time: taken, Hash: hash, Created: created, Size: info.Size()})
 	}
 	return out, nil
 }
@@ -104,7 +111,7 @@ func (b Backups) place(file, hash string, now time.Time) (string, error) {
 		return "", err
 	}
 	for _, h := range have {
-		if h.Hash == hash {
+		if h.Hash == hash && !h.Created {
 			return h.Path, nil
 		}
 	}
@@ -137,6 +144,7 @@ func (b Backups) save(path, file, hash string) error {
 	return err
 }
 
+// write makes the backup at path with the mode and owner of info, which is nil for a mark.
 func (b Backups) write(path string, data []byte, info os.FileInfo) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -149,10 +157,14 @@ func (b Backups) write(path string, data []byte, info os.FileInfo) error {
 	if _, err := tmp.Write(data); err != nil {
 		return errors.Join(err, tmp.Cleanup())
 	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		_ = tmp.Chown(int(stat.Uid), int(stat.Gid)) // an unprivileged remediator keeps the content under its own name
+	mode := os.FileMode(0o600)
+	if info != nil {
+		mode = info.Mode()
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			_ = tmp.Chown(int(stat.Uid), int(stat.Gid)) // an unprivileged remediator keeps the content under its own name
+		}
 	}
-	if err := tmp.Chmod(info.Mode()); err != nil {
+	if err := tmp.Chmod(mode); err != nil {
 		return errors.Join(err, tmp.Cleanup())
 	}
 	if err := tmp.CloseAtomicallyReplace(); err != nil {

@@ -24,6 +24,10 @@ type Options struct {
 	Backups string
 	// Now is the clock for the names of backups; time.Now if nil.
 	Now func() time.Time
+	// Root is a directory that stands for / where units are searched; "" is / itself.
+	Root string
+	// Reload makes systemd's manager read its unit files again; ReloadSystemd("") if nil.
+	Reload func(ctx context.Context) error
 	// Step, if set, is called with a Step… name before each step that changes the disk. An error makes that step fail. It lets a
 	// test end the process at every point; writing in place is then done in two halves around StepTear.
 	Step func(step string) error
@@ -40,6 +44,10 @@ const (
 	StepTear          = "source: write second half in place"
 	StepTruncate      = "source: truncate in place"
 	StepSync          = "source: sync"
+	StepDirectory     = "source: make directory"
+	StepCreate        = "source: create"
+	StepRemove        = "source: remove"
+	StepReload        = "source: reload systemd"
 )
 
 // codec finds the URL in a file of some format, and replaces it.
@@ -123,7 +131,7 @@ func (f *File) content(ctx context.Context) (real string, data []byte, err error
 }
 
 func (f *File) at(err error) error {
-	if e, ok := errors.AsType[*PlaceError](err); ok {
+	if e, ok := errors.AsType[*PlaceError](err); ok && e.File == "" {
 		e.File = f.path
 	}
 	return err
@@ -141,9 +149,8 @@ func (f *File) Plan(ctx context.Context, url string) (Change, error) {
 	if p.url == url {
 		return Change{}, fmt.Errorf("%s:%d: %w", f.path, p.line, ErrUnchanged)
 	}
-	if err := CheckURL(strings.TrimSpace(p.url)); err != nil && p.url != "" {
-		return Change{}, &PlaceError{File: f.path, Line: p.line, Reason: fmt.Sprintf("%s is %.200q, which is not a URL", p.key, p.url),
-			Mend: "if it is a template or a reference, name the place that holds the URL itself"}
+	if err := notURL(f.path, p); err != nil {
+		return Change{}, err
 	}
 	after, err := f.codec.splice(data, p, url)
 	if err != nil {

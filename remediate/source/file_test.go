@@ -135,7 +135,7 @@ func TestChangeAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var read source.Change
-	if err := json.Unmarshal(text, &read); err != nil || read != c {
+	if err := json.Unmarshal(text, &read); err != nil || !cmp.Equal(read, c) {
 		t.Fatalf("round trip: %+v, %v", read, err)
 	}
 	s = b.source(t, nil)

@@ -61,14 +61,14 @@ type Change struct {
 	// From and To are the URLs.
 	From string `json:"from"`
 	To   string `json:"to"`
-	// Before and After are the SHA-256 of the whole content, in lower-case hex.
+	// Before and After are the SHA-256 of the whole content, in lower-case hex. Before is "" where File is created.
 	Before string `json:"before"`
 	After  string `json:"after"`
 	// Diff is the change as a unified diff without context, so that no neighbouring secret gets into it.
 	Diff string `json:"diff"`
 	// Detail is what the kind of source needs beside; nobody else reads it.
 	Detail json.RawMessage `json:"detail,omitempty"`
-	// Backup is where Apply keeps the content that Before is the hash of.
+	// Backup is where Apply keeps the content that Before is the hash of, or a mark that there was none.
 	Backup string `json:"backup"`
 }
 
