@@ -58,7 +58,7 @@ type place struct {
 	root *os.Root
 	dir  *os.File // root itself
 	step func(string) error
-	tag  string
+	name string
 }
 
 // with opens all places, checks that they are the directories that were planned, and closes them afterwards.
@@ -81,7 +81,7 @@ func (m Move) with(do func([]place) error) (err error) {
 		if err != nil {
 			return errors.Join(lacking(p.Parent, err), root.Close())
 		}
-		open = append(open, place{Place: p, root: root, dir: dir, step: m.step, tag: m.Tag})
+		open = append(open, place{Place: p, root: root, dir: dir, step: m.step, name: m.name()})
 		s, err := statAt(dir, "")
 		if err != nil {
 			return err
@@ -93,7 +93,7 @@ func (m Move) with(do func([]place) error) (err error) {
 	return do(open)
 }
 
-func (p place) aside() string { return asidePrefix + p.tag }
+func (p place) aside() string { return asidePrefix + p.name }
 
 // has tells whether a name in the place is there, and its inode.
 func (p place) has(name string) (inode uint64, there bool, err error) {

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/client"
 )
 
 // Options say what to plan.
@@ -28,7 +30,7 @@ type Options struct {
 	// SlashingProtection is the absolute path of a slashing protection database, a file or a directory, that is not in Dir; for a reset
 	// only, and "" for none.
 	SlashingProtection string
-	// Tag makes the name of the directory that things are set aside in; no two moves share one.
+	// Tag, with the client's name, makes the name of the directory that things are set aside in. No two moves of one client share one.
 	Tag string
 	// MinFree is how much space, in bytes, the new database needs; 0: as much as the present one takes.
 	MinFree uint64
@@ -108,7 +110,7 @@ const (
 	// Applied: all of it is aside.
 	Applied Condition = "applied"
 	// Restored: everything is back. What the client made anew is still to be removed, which Restore does; slashing protection that it made
-	// anew is kept for good, in a directory .checkpoint-restored-TAG.
+	// anew is kept for good, in a directory .checkpoint-restored-CLIENT-TAG.
 	Restored Condition = "restored"
 	// Deleted: it is gone, or was being deleted, which Delete ends.
 	Deleted Condition = "deleted"
@@ -163,7 +165,7 @@ func (e *SpaceError) Error() string {
 		e.Path, e.Free>>20, e.Needed>>20)
 }
 
-// The names of our directories begin with these; the tag follows.
+// The names of our directories begin with these; client and tag follow.
 const (
 	asidePrefix    = ".checkpoint-aside-"
 	deletedPrefix  = ".checkpoint-deleted-"
@@ -184,14 +186,17 @@ func (m Move) valid() error {
 	if !tagPattern.MatchString(m.Tag) {
 		return fmt.Errorf("move of %s: %q is no tag", m.Dir, m.Tag)
 	}
+	if _, known := m.layout(); !known {
+		return fmt.Errorf("move of %s: client %q is not known", m.Dir, m.Client)
+	}
 	if len(m.Places) == 0 {
 		return fmt.Errorf("move of %s: it has no places", m.Dir)
 	}
 	for _, p := range m.Places {
-		if !filepath.IsAbs(p.Parent) || filepath.Clean(p.Parent) != p.Parent || p.Aside != filepath.Join(p.Parent, asidePrefix+m.Tag) || len(p.Entries) == 0 {
+		if !filepath.IsAbs(p.Parent) || filepath.Clean(p.Parent) != p.Parent || p.Aside != filepath.Join(p.Parent, asidePrefix+m.name()) || len(p.Entries) == 0 {
 			return fmt.Errorf("move of %s: %s is no place of it", m.Dir, p.Parent)
 		}
-		if reason := system(p.Parent); reason != "" {
+		if reason := System(p.Parent); reason != "" {
 			return &RefusedError{Path: p.Parent, Reason: reason}
 		}
 		for _, e := range p.Entries {
@@ -209,6 +214,16 @@ func reserved(name string) bool {
 	return name == "." || name == ".." || name == "/" || name == manifestName || name == newName || name == slashingName || strings.HasPrefix(name, ".checkpoint-")
 }
 
+// name distinguishes the move from others in the same directory.
+func (m Move) name() string { return m.Client + "-" + m.Tag }
+
+func (m Move) layout() (client.Layout, bool) {
+	if m.Execution {
+		return client.ExecutionLayout(m.Client)
+	}
+	return client.ConsensusLayout(m.Client)
+}
+
 func (m Move) step(name string) error {
 	if m.Step == nil {
 		return nil
@@ -223,10 +238,10 @@ var (
 		"/var/run", "/var/spool", "/var/lib/docker", "/var/lib/docker/volumes"}
 )
 
-// system tells why a directory cannot be a client's data directory, whatever is in it.
-func system(dir string) string {
+// System tells why a directory, an absolute path without symbolic links, cannot be one of a client's, whatever is in it; "" if it can.
+func System(dir string) string {
 	if strings.Count(dir, "/") < 2 || dir == "/" {
-		return "it is too near to the root of the file system to be a client's data directory"
+		return "it is too near to the root of the file system"
 	}
 	for _, d := range systemDirs {
 		if dir == d {

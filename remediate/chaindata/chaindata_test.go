@@ -285,7 +285,7 @@ func TestRestoreKeepsNewSlashingProtection(t *testing.T) {
 		t.Fatal(err)
 	}
 	look(t, move, chaindata.Restored)
-	kept := "validators/.checkpoint-restored-intent-7"
+	kept := "validators/.checkpoint-restored-nimbus-intent-7"
 	after := tree(t, m.dir)
 	if diff := cmp.Diff(before, without(after, kept)); diff != "" {
 		t.Error(diff)
@@ -312,7 +312,7 @@ func TestSlashingProtectionElsewhere(t *testing.T) {
 	if err := move.Apply(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	names := slices.Sorted(maps.Keys(without(tree(t, other), ".checkpoint-aside-intent-7")))
+	names := slices.Sorted(maps.Keys(without(tree(t, other), ".checkpoint-aside-lighthouse-intent-7")))
 	if want := []string{".", "validators", "validators/0xabc", "validators/0xabc/voting-keystore.json"}; !slices.Equal(names, want) {
 		t.Errorf("left: %v", names)
 	}
@@ -344,4 +344,44 @@ func TestDataDirectoryBehindALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	look(t, move, chaindata.Applied)
+}
+
+// Clients may share a data directory, and a reset moves both databases under one tag.
+func TestTwoClientsInOneDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ephemery")
+	el, cl := machine{dir: dir, client: "nethermind", el: true}, machine{dir: dir, client: "prysm"}
+	files(t, dir, "nethermind_db/state/1", "keystore/node.key.plain", "beaconchaindata/beaconchain.db", "network-keys")
+	before := tree(t, dir)
+	first, second := plan(t, el.options(true)), plan(t, cl.options(true))
+	for _, m := range []chaindata.Move{first, second} {
+		if err := m.Apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files(t, dir, "nethermind_db/new", "beaconchaindata/new")
+	for _, m := range []chaindata.Move{first, second} {
+		look(t, m, chaindata.Applied)
+		if err := m.Restore(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(before, tree(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Whatever else is in the directory aside when it is put back is not deleted with it.
+func TestRestoreDeletesNothingOfOthers(t *testing.T) {
+	m := newMachine(t, "lighthouse", false)
+	move := plan(t, m.options(false))
+	if err := move.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	files(t, move.Places[0].Aside, "precious")
+	if err := move.Restore(t.Context()); err == nil {
+		t.Error("it says nothing")
+	}
+	if _, err := os.Stat(filepath.Join(move.Places[0].Aside, "precious")); err != nil {
+		t.Error(err)
+	}
 }

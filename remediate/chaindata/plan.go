@@ -32,10 +32,7 @@ func Plan(o Options) (Move, error) {
 // begin checks what was asked for.
 func (o Options) begin() (Move, client.Layout, error) {
 	m := Move{Client: o.Client, Execution: o.Execution, Reset: o.Reset, Dir: o.Dir, Tag: o.Tag, Step: o.Step}
-	layout, known := client.ConsensusLayout(o.Client)
-	if o.Execution {
-		layout, known = client.ExecutionLayout(o.Client)
-	}
+	layout, known := m.layout()
 	refuse := func(reason, mend string) (Move, client.Layout, error) {
 		return Move{}, client.Layout{}, &RefusedError{Path: o.Dir, Reason: reason, Mend: mend}
 	}
@@ -53,14 +50,14 @@ func (o Options) begin() (Move, client.Layout, error) {
 	case !filepath.IsAbs(o.Dir):
 		return refuse("it is not an absolute path", "write where the client's data directory is")
 	}
-	if reason := system(filepath.Clean(o.Dir)); reason != "" {
+	if reason := System(filepath.Clean(o.Dir)); reason != "" {
 		return refuse(reason, "write the client's own data directory")
 	}
 	real, err := filepath.EvalSymlinks(o.Dir)
 	if err != nil {
 		return Move{}, client.Layout{}, fmt.Errorf("look at data directory %s: %w", o.Dir, err)
 	}
-	if reason := system(real); reason != "" {
+	if reason := System(real); reason != "" {
 		return refuse(fmt.Sprintf("it leads to %s: %s", real, reason), "write the client's own data directory")
 	}
 	m.Real = real
@@ -128,7 +125,7 @@ func extraSlashingProtection(name string) ([]wanted, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look at slashing protection %s: %w", name, err)
 	}
-	if reason := system(parent); reason != "" {
+	if reason := System(parent); reason != "" {
 		return nil, &RefusedError{Path: parent, Reason: reason, Mend: "write where the slashing protection is"}
 	}
 	base := filepath.Base(name)
@@ -195,7 +192,7 @@ func (m *Move) place(parent string) (*Place, error) {
 				Mend: "put it back or delete it first"}
 		}
 	}
-	m.Places = append(m.Places, Place{Parent: parent, Aside: filepath.Join(parent, asidePrefix+m.Tag)})
+	m.Places = append(m.Places, Place{Parent: parent, Aside: filepath.Join(parent, asidePrefix+m.name())})
 	return &m.Places[len(m.Places)-1], nil
 }
 

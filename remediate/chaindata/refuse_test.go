@@ -152,9 +152,9 @@ func TestApplyRefusesWhatHasChanged(t *testing.T) {
 			}
 		}},
 		{"keys were put in", func(t *testing.T, m machine) { files(t, m.dir, "beacon/chain_db/keystore-1.json") }},
-		{"somebody's file is in the way", func(t *testing.T, m machine) { files(t, m.dir, "beacon/.checkpoint-aside-intent-7") }},
+		{"somebody's file is in the way", func(t *testing.T, m machine) { files(t, m.dir, "beacon/.checkpoint-aside-lighthouse-intent-7") }},
 		{"somebody's link is in the way", func(t *testing.T, m machine) {
-			symlink(t, outside, filepath.Join(m.dir, "beacon/.checkpoint-aside-intent-7"))
+			symlink(t, outside, filepath.Join(m.dir, "beacon/.checkpoint-aside-lighthouse-intent-7"))
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -191,11 +191,11 @@ func TestANewKindSinceThePlan(t *testing.T) {
 // A client's user may swap things at any moment, too, and gets nothing out of it.
 func TestSwapsWhileMoving(t *testing.T) {
 	outside := t.TempDir()
-	files(t, outside, "precious", "chain_db/precious", ".checkpoint-aside-intent-7/chain_db/precious")
+	files(t, outside, "precious", "chain_db/precious", ".checkpoint-aside-lighthouse-intent-7/chain_db/precious")
 	before := tree(t, outside)
 	steps := []string{chaindata.StepMakeAside, chaindata.StepManifest, chaindata.StepAside, chaindata.StepSync, chaindata.StepSettle, chaindata.StepRemove}
 	for _, at := range steps {
-		for _, what := range []string{"beacon", "beacon/chain_db", "beacon/.checkpoint-aside-intent-7", "beacon/.checkpoint-deleted-intent-7"} {
+		for _, what := range []string{"beacon", "beacon/chain_db", "beacon/.checkpoint-aside-lighthouse-intent-7", "beacon/.checkpoint-deleted-lighthouse-intent-7"} {
 			m := newMachine(t, "lighthouse", false)
 			move := plan(t, m.options(false))
 			done := false
@@ -221,14 +221,15 @@ func TestSwapsWhileMoving(t *testing.T) {
 // A journal that was tampered with names no other paths than a plan would.
 func TestMovesThatNoPlanMade(t *testing.T) {
 	m := newMachine(t, "lighthouse", false)
-	files(t, m.dir, "beacon/.checkpoint-aside-intent-7/x")
+	files(t, m.dir, "beacon/.checkpoint-aside-lighthouse-intent-7/x")
 	good := plan(t, newMachine(t, "lighthouse", false).options(false))
 	for name, spoil := range map[string]func(*chaindata.Move){
 		"no places":            func(m *chaindata.Move) { m.Places = nil },
 		"no entries":           func(m *chaindata.Move) { m.Places[0].Entries = nil },
+		"nobody's client":      func(m *chaindata.Move) { m.Client = "../.." },
 		"a tag that is a path": func(m *chaindata.Move) { m.Tag = "../../etc" },
 		"a place of the system": func(m *chaindata.Move) {
-			m.Places[0].Parent, m.Places[0].Aside = "/etc", "/etc/.checkpoint-aside-intent-7"
+			m.Places[0].Parent, m.Places[0].Aside = "/etc", "/etc/.checkpoint-aside-lighthouse-intent-7"
 		},
 		"a relative place":          func(m *chaindata.Move) { m.Places[0].Parent = "beacon" },
 		"another aside":             func(m *chaindata.Move) { m.Places[0].Aside = "/etc" },

@@ -48,7 +48,7 @@ func sum(all []Condition) Condition {
 
 func (p place) look() (Condition, error) {
 	for prefix, c := range map[string]Condition{deletedPrefix: Deleted, restoredPrefix: Restored} {
-		if _, there, err := p.has(prefix + p.tag); err != nil || there {
+		if _, there, err := p.has(prefix + p.name); err != nil || there {
 			return c, err
 		}
 	}
@@ -125,11 +125,11 @@ func (p place) restore(ctx context.Context) error {
 		if err := p.putBack(ctx); err != nil {
 			return err
 		}
-		if err := p.settle(restoredPrefix + p.tag); err != nil {
+		if err := p.settle(restoredPrefix + p.name); err != nil {
 			return err
 		}
 	}
-	return p.clean(restoredPrefix + p.tag)
+	return p.clean(restoredPrefix + p.name)
 }
 
 // putBack moves every entry that is aside to where it was. What is there in its place, or of its kind beside it, is the client's new
@@ -182,7 +182,16 @@ func (p place) putBack(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.sync(p.aside(), ".")
+	if err := p.sync(p.aside(), "."); err != nil {
+		return err
+	}
+	names, err = p.list(p.aside())
+	for _, name := range names {
+		if name != manifestName && name != newName && name != slashingName {
+			err = errors.Join(err, &RefusedError{Path: filepath.Join(p.Aside, name), Reason: "somebody else's file", Mend: "take it out"})
+		}
+	}
+	return err
 }
 
 // giveWay sets aside what the client has made anew.
@@ -250,7 +259,7 @@ func (p place) clean(name string) error {
 	}
 	keep := false
 	for _, n := range names {
-		if name == restoredPrefix+p.tag && n == slashingName {
+		if name == restoredPrefix+p.name && n == slashingName {
 			keep = true
 			continue
 		}
@@ -343,7 +352,7 @@ func (m Move) Delete(ctx context.Context) error {
 				return err
 			}
 			if all[i] == Applied {
-				if err := p.settle(deletedPrefix + p.tag); err != nil {
+				if err := p.settle(deletedPrefix + p.name); err != nil {
 					return err
 				}
 			}
@@ -352,7 +361,7 @@ func (m Move) Delete(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := p.clean(deletedPrefix + p.tag); err != nil {
+			if err := p.clean(deletedPrefix + p.name); err != nil {
 				return err
 			}
 		}
