@@ -33,7 +33,7 @@ type Step struct {
 	Verify Verify `yaml:"verify"`
 }
 
-// Resync says what of a consensus client's data directory stays. Keys of validators and their slashing protection always do.
+// Resync says what of a consensus client's data directory stays, for whoever reads the playbook: these three always do.
 type Resync struct {
 	// Keep lists network (the node's key and its peers), validators and slashing_protection.
 	Keep []string `yaml:"keep"`
@@ -53,6 +53,10 @@ type Verify struct {
 	Peers int `yaml:"peers"`
 	// Backfill is by how many slots the backfill must have come nearer to its end.
 	Backfill Slots `yaml:"backfill"`
+	// Distance is how many slots the head may at most be behind the clock.
+	Distance Slots `yaml:"distance"`
+	// Finalized is "trusted": the node's finalized checkpoint must be within the weak subjectivity period.
+	Finalized string `yaml:"finalized"`
 	// Within is how long the check may take to come true.
 	Within Duration `yaml:"within"`
 	// Hold is how long it must then stay true.
@@ -122,7 +126,7 @@ func DefaultPlaybooks() map[string]Playbook {
 		"node_stalled": {
 			{Restart: "consensus", Verify: progress},
 			{Failover: "best", Verify: progress},
-			resync,
+			{Resync: resync.Resync, Verify: Verify{Progress: 64, Within: minutes(20), Hold: halfMinute}},
 		},
 		// A client that does not come up says why in its log alone. One that its provider fails gets another; one whose database is of no use
 		// starts anew. Nothing is done to one that says nothing known: an API that cannot be reached is no reason to touch a database.
@@ -153,9 +157,16 @@ func DefaultPlaybooks() map[string]Playbook {
 			{Restart: "consensus", Verify: Verify{Backfill: 32, Within: minutes(20), Hold: halfMinute}},
 		},
 		// The database is another chain's, or too old to be trusted or to be worth going on from.
-		"wrong_network":             {{Failover: "best", Verify: sourceUsable}, resync},
-		"outside_weak_subjectivity": {{Failover: "best", Verify: sourceUsable}, resync},
-		"resync_faster":             {{Failover: "best", Verify: sourceUsable}, resync},
+		"wrong_network": {{Failover: "best", Verify: sourceUsable}, resync},
+		"outside_weak_subjectivity": {
+			{Failover: "best", Verify: sourceUsable},
+			{Resync: resync.Resync, Verify: Verify{Finalized: "trusted", Within: minutes(30), Hold: minutes(1)}},
+		},
+		// A day of slots is what a checkpoint is ahead of such a node at the least.
+		"resync_faster": {
+			{Failover: "best", Verify: sourceUsable},
+			{Resync: resync.Resync, Verify: Verify{Distance: 7200, Within: minutes(30), Hold: minutes(1)}},
+		},
 		"old_iteration": {
 			{Reset: "iteration", Verify: Verify{Phase: alive.Phase, Within: minutes(30), Hold: minutes(1)}},
 		},
@@ -170,7 +181,7 @@ func (s *Step) UnmarshalYAML(v *yaml.Node) error {
 		return err
 	}
 	*s = Step(p)
-	if !s.Verified() && s.Verify.checks() == 0 {
+	if !s.Verified() && s.Verify.Kind() == "" {
 		s.Verify = Verify{}
 	}
 	return nil
@@ -194,13 +205,19 @@ func (s Step) set() []bool {
 // Verified tells whether the step is one that is verified.
 func (s Step) Verified() bool { return len(s.Observe) == 0 && s.Stop == "" }
 
-func (v Verify) checks() (n int) {
-	for _, set := range []bool{v.Progress > 0, len(v.Phase) > 0, v.Source != "", v.Execution != "", v.Peers > 0, v.Backfill > 0} {
-		if set {
-			n++
-		}
+// checks tells which checks are set, in the order of checkNames.
+func (v Verify) checks() []bool {
+	return []bool{v.Progress > 0, len(v.Phase) > 0, v.Source != "", v.Execution != "", v.Peers > 0, v.Backfill > 0, v.Distance > 0, v.Finalized != ""}
+}
+
+var checkNames = []string{"progress", "phase", "source", "execution", "peers", "backfill", "distance", "finalized"}
+
+// Kind is the word for what is looked at; empty when nothing is.
+func (v Verify) Kind() string {
+	if i := slices.Index(v.checks(), true); i >= 0 {
+		return checkNames[i]
 	}
-	return n
+	return ""
 }
 
 func (c *Config) checkPlaybooks() error {
@@ -223,7 +240,7 @@ func (c *Config) checkStep(s Step, at ...any) error {
 		if err := c.checkWords(s.Resync.Keep, keepable, key("resync", "keep")...); err != nil {
 			return err
 		}
-		for _, always := range keepable[1:] {
+		for _, always := range keepable {
 			if !slices.Contains(s.Resync.Keep, always) {
 				return c.Problem(fmt.Sprintf("a resync that does not keep %s", always), "add it: a resync never touches it", key("resync", "keep")...)
 			}
@@ -247,18 +264,20 @@ func (c *Config) checkStep(s Step, at ...any) error {
 	}
 	v := s.Verify
 	if !s.Verified() {
-		if v.checks() > 0 {
+		if v.Kind() != "" {
 			return c.Problem("nothing can be verified of a step that is not meant to help", "take it out", key("verify")...)
 		}
 		return nil
 	}
 	switch {
-	case v.checks() != 1:
-		return c.Problem("a step is verified by exactly one check", "write one of progress, phase, source, execution, peers, backfill", key("verify")...)
+	case !exactlyOne(v.checks()...):
+		return c.Problem("a step is verified by exactly one check", "write one of "+strings.Join(checkNames, ", "), key("verify")...)
 	case v.Source != "" && v.Source != "usable":
 		return c.Problem(fmt.Sprintf("cannot check for source %q", clip(v.Source)), "write usable", key("verify", "source")...)
 	case v.Execution != "" && v.Execution != "up":
 		return c.Problem(fmt.Sprintf("cannot check for execution %q", clip(v.Execution)), "write up", key("verify", "execution")...)
+	case v.Finalized != "" && v.Finalized != "trusted":
+		return c.Problem(fmt.Sprintf("cannot check for finalized %q", clip(v.Finalized)), "write trusted", key("verify", "finalized")...)
 	case v.Within <= 0:
 		return c.Problem("no time to verify in", "write how long the check may take, such as 10m", key("verify", "within")...)
 	}

@@ -20,16 +20,19 @@ import (
 const (
 	actionRestart  = "restart"
 	actionFailover = "failover"
+	actionResync   = "resync"
+	actionReset    = "reset"
+	actionObserve  = "observe"
+	actionStop     = "stop"
 	actionUndo     = "undo"
 )
 
 const (
 	clientConsensus = "consensus"
 	clientExecution = "execution"
+	clientValidator = "validator"
+	clientBoth      = "both"
 )
-
-// effectTimeout bounds one effect. Each actuator has a shorter limit of its own.
-const effectTimeout = actuator.DefaultJobTimeout + time.Minute
 
 // plan is a step made ready: everything is known but whether the guards still agree.
 type plan struct {
@@ -38,6 +41,13 @@ type plan struct {
 	effect func(ctx context.Context) (evidence any, err error)
 	// after, if set, completes the outcome of an effect that took place.
 	after func(ctx context.Context, o *Outcome)
+	// jobs is how many things are started and stopped one after the other; 0 is one.
+	jobs int
+}
+
+// timeout bounds the effect as a whole. Each actuator has a shorter limit of its own.
+func (p *plan) timeout() time.Duration {
+	return time.Duration(max(p.jobs, 1))*actuator.DefaultJobTimeout + time.Minute
 }
 
 // errBeforeEffect marks a failure that happened before anything was changed.
@@ -55,66 +65,154 @@ func refuse(guard, format string, args ...any) error {
 // prepare makes an incident's due step ready. Errors are refusals, or what went wrong in looking.
 func (e *Engine) prepare(ctx context.Context, c *config.Config, i *incident, s config.Step) (*plan, error) {
 	n, _ := c.Node(i.Node)
-	if i.RestartDue {
+	switch {
+	case i.RestartDue:
 		return e.prepareRestart(ctx, n, clientConsensus)
-	}
-	if s.Restart != "" {
+	case s.Restart != "":
 		return e.prepareRestart(ctx, n, s.Restart)
+	case s.Stop != "":
+		return e.prepareStop(ctx, n, s.Stop)
+	case s.Resync != nil:
+		return e.prepareResync(ctx, c, i, n)
+	case s.Reset != "":
+		return e.prepareReset(ctx, c, i, n)
 	}
 	return e.prepareFailover(ctx, c, n, s.Failover)
 }
 
 func restartOf(n config.Node, client string) *config.Restart {
-	if client == clientExecution {
+	switch {
+	case client == clientExecution:
 		return n.RestartExecution
+	case client == clientValidator && n.Validator != nil:
+		return n.Validator.Restart
+	case client == clientConsensus:
+		return n.Restart
 	}
-	return n.Restart
+	return nil
 }
 
 // unconfigured says why a step cannot be taken on a node at all, however long one waits; empty when it can.
 func unconfigured(c *config.Config, n config.Node, s config.Step) string {
+	const noRestart, noSource = "no restart: is configured for the node", "no source: is configured for the node"
+	consensus, execution := s.Restart == clientConsensus || s.Restart == clientBoth, s.Restart == clientExecution || s.Restart == clientBoth
+	stoppable := func(r *config.Restart) bool { return r != nil && len(r.Command) == 0 }
 	switch {
 	case s.Failover != "" && len(c.Providers) <= 1:
 		return "there is no other provider"
-	case s.Failover != "" && len(c.Providers) < c.Remediation.Guards.Quorum:
+	case (s.Failover != "" || s.Resync != nil) && len(c.Providers) < c.Remediation.Guards.Quorum:
 		return "fewer providers are configured than guards.quorum asks for"
 	case s.Verify.Source != "" && n.Source == nil:
-		return "no source: is configured for the node"
+		return noSource
 	case s.Verify.Execution != "" && n.Execution.URL == "":
 		return "no execution: is configured for the node"
-	case s.Restart == clientConsensus && n.Restart == nil:
-		return "no restart: is configured for the node"
-	case s.Restart == clientExecution && n.RestartExecution == nil:
+	case consensus && n.Restart == nil:
+		return noRestart
+	case execution && n.RestartExecution == nil:
 		return "no restart_execution: is configured for the node"
-	case s.Failover != "" && n.Source == nil:
-		return "no source: is configured for the node"
+	case s.Stop != "" && !stoppable(restartOf(n, s.Stop)):
+		return "no way to stop it is configured for the node: systemd, docker or docker_compose"
+	case (s.Failover != "" || s.Resync != nil) && n.Source == nil:
+		return noSource
+	case s.Resync != nil && (n.DataDir == "" || n.Consensus.Client == ""):
+		return "no data_dir: and consensus.client: are configured for the node"
+	case s.Reset != "" && n.Reset == nil:
+		return "no reset: is configured for the node"
+	case s.Reset != "" && c.NetworkSpec().Iterations == nil:
+		return "the network does not reset"
+	case (s.Resync != nil || s.Reset != "") && !stoppable(n.Restart), s.Reset != "" && !stoppable(n.RestartExecution),
+		len(s.When) > 0 && !stoppable(n.Restart):
+		return "no way to stop it and to read its log is configured for the node: systemd, docker or docker_compose"
 	}
 	return ""
 }
 
-func (e *Engine) prepareRestart(ctx context.Context, n config.Node, client string) (*plan, error) {
+// run is a client that can be acted on, and how it was before.
+type run struct {
+	client string
+	actuator.Actuator
+	before actuator.State
+}
+
+// runOf looks at a client's run. A client that somebody stopped is not ours to start.
+func (e *Engine) runOf(ctx context.Context, n config.Node, client string) (run, error) {
 	a, err := e.hands.Actuator(*restartOf(n, client))
 	if err != nil {
-		return nil, refuse("actuator", "%v", err)
+		return run{}, refuse("actuator", "%v", err)
 	}
 	before, err := a.State(ctx)
 	if err != nil {
-		return nil, refuse("actuator", "read the state of %s: %v", a, err)
+		return run{}, refuse("actuator", "read the state of %s: %v", a, err)
 	}
 	if before.Active == actuator.Inactive {
-		return nil, refuse("stopped", "%s was stopped by someone; it is not ours to start", a)
+		return run{}, refuse("stopped", "%s was stopped by someone; it is not ours to start", a)
+	}
+	return run{client, a, before}, nil
+}
+
+// prepareRestart makes a restart ready: of both clients the execution client comes first, because the other one talks to it.
+func (e *Engine) prepareRestart(ctx context.Context, n config.Node, client string) (*plan, error) {
+	clients := []string{client}
+	if client == clientBoth {
+		clients = []string{clientExecution, clientConsensus}
+	}
+	in := Intent{Node: n.Name, Action: actionRestart, Client: client, Before: map[string]actuator.State{}}
+	var runs []run
+	for _, cl := range clients {
+		r, err := e.runOf(ctx, n, cl)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, r)
+		in.Before[cl] = r.before
+		in.Target = strings.TrimPrefix(in.Target+", "+r.String(), ", ")
+	}
+	return &plan{intent: in, effect: func(ctx context.Context) (any, error) {
+		evidence := map[string]actuator.Outcome{}
+		for k, r := range runs {
+			out, err := r.Restart(ctx)
+			evidence[r.client] = out
+			if err != nil {
+				return evidence, beforeEffect(err, k == 0)
+			}
+		}
+		return evidence, nil
+	}}, nil
+}
+
+func (e *Engine) prepareStop(ctx context.Context, n config.Node, client string) (*plan, error) {
+	r, err := e.runOf(ctx, n, client)
+	if err != nil {
+		return nil, err
+	}
+	service, err := serviceOf(r)
+	if err != nil {
+		return nil, err
 	}
 	return &plan{
-		intent: Intent{Node: n.Name, Action: actionRestart, Client: client, Target: a.String(), Before: raw(before)},
+		intent: Intent{Node: n.Name, Action: actionStop, Client: client, Target: r.String(), Before: map[string]actuator.State{client: r.before}},
 		effect: func(ctx context.Context) (any, error) {
-			out, err := a.Restart(ctx)
-			var failed *actuator.Error
-			if errors.As(err, &failed) && failed.BeforeEffect {
-				err = fmt.Errorf("%w: %w", errBeforeEffect, err)
-			}
-			return out, err
+			out, err := service.Stop(ctx)
+			return out, beforeEffect(err, true)
 		},
 	}, nil
+}
+
+func serviceOf(r run) (actuator.Service, error) {
+	s, ok := r.Actuator.(actuator.Service)
+	if !ok {
+		return nil, refuse("actuator", "%s can restart, but not stop and start", r)
+	}
+	return s, nil
+}
+
+// beforeEffect marks an actuator's error that says that nothing happened, if nothing happened earlier either.
+func beforeEffect(err error, first bool) error {
+	var failed *actuator.Error
+	if first && errors.As(err, &failed) && failed.BeforeEffect {
+		return fmt.Errorf("%w: %w", errBeforeEffect, err)
+	}
+	return err
 }
 
 func (e *Engine) prepareFailover(ctx context.Context, c *config.Config, n config.Node, to string) (*plan, error) {
@@ -134,15 +232,26 @@ func (e *Engine) prepareFailover(ctx context.Context, c *config.Config, n config
 	if err != nil {
 		return nil, err
 	}
+	_, recreates := src.(source.Recreating)
+	if recreates {
+		// The change and the restart are one.
+		if needed, why := e.restartNeeded(ctx, n); !needed {
+			return nil, refuse("database", "changing %s would restart a client that does not read it: %s", src, why)
+		}
+	}
 	change, err := src.Plan(ctx, target.URL)
 	if err != nil {
 		return nil, refuse("source", "%v", err)
 	}
 	return &plan{
-		intent: Intent{Node: n.Name, Action: actionFailover, Target: src.String(), From: change.From, To: change.To, Change: &change,
+		intent: Intent{Node: n.Name, Action: actionFailover, Target: src.String(), From: change.From, To: change.To, Change: &change, Keeps: recreates,
 			Reason: fmt.Sprintf("%s is the best of %d usable providers", target.Provider, j.Usable())},
 		effect: func(ctx context.Context) (any, error) { return nil, e.apply(ctx, src, change) },
 		after: func(ctx context.Context, o *Outcome) {
+			if recreates {
+				o.Why = "its container was created anew for it"
+				return
+			}
 			o.RestartNeeded, o.Why = e.restartNeeded(ctx, n)
 		},
 	}, nil
@@ -221,18 +330,23 @@ func (e *Engine) restartNeeded(ctx context.Context, n config.Node) (bool, string
 	return true, "the node's API is closed and it has no database, so it has yet to start from its source"
 }
 
+// nextID is the name of the next intent.
+func (e *Engine) nextID(i *incident) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return fmt.Sprintf("%s.%d", i.Incident, e.state.intents+1)
+}
+
 // carryOut writes the intent, reads the guards a last time, does it, and writes the outcome.
 func (e *Engine) carryOut(ctx context.Context, c *config.Config, i *incident, p *plan) error {
 	in := p.intent
-	e.mu.Lock()
-	in.ID = fmt.Sprintf("%s.%d", i.Incident, e.state.intents+1)
-	e.mu.Unlock()
+	in.ID = e.nextID(i)
 	in.Incident, in.Playbook, in.Step = i.Incident, i.Playbook, i.Step
 	if err := e.write(kindIntent, in); err != nil {
 		return err
 	}
 	out := Outcome{Intent: in.ID, Incident: i.Incident}
-	if b := blocked(e.lastAnswers(ctx, i)); len(b) > 0 {
+	if b := blocked(e.lastAnswers(ctx, i, in.Action)); len(b) > 0 {
 		out.Result, out.Error = resultRefused, guardsOf(b)
 		e.metrics.refused(i.Node, b)
 		err := e.finish(in, out)
@@ -242,7 +356,7 @@ func (e *Engine) carryOut(ctx context.Context, c *config.Config, i *incident, p 
 	level.Info(e.logger).Log("msg", "acting", "node", in.Node, "playbook", in.Playbook, "action", in.Action, "target", in.Target, "intent", in.ID)
 	began := time.Now()
 	// An effect that has begun is finished even when the program is told to stop.
-	effectCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), effectTimeout)
+	effectCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout())
 	defer cancel()
 	evidence, err := p.effect(effectCtx)
 	out.Seconds = time.Since(began).Seconds()
@@ -274,100 +388,6 @@ func (e *Engine) finish(in Intent, out Outcome) error {
 	lvl(e.logger).Log("msg", "acted", "node", in.Node, "playbook", in.Playbook, "action", in.Action, "outcome", out.Result,
 		"intent", in.ID, "why", out.Why, "err", out.Error)
 	return err
-}
-
-// undo takes back the newest file change of an incident.
-func (e *Engine) undo(ctx context.Context, c *config.Config, i *incident, src source.Source) error {
-	change := i.Changes[len(i.Changes)-1]
-	return e.carryOut(ctx, c, i, &plan{
-		intent: Intent{Node: i.Node, Action: actionUndo, Target: src.String(), From: change.To, To: change.From, Change: &change},
-		effect: func(ctx context.Context) (any, error) { return nil, src.Restore(ctx, change) },
-	})
-}
-
-// recoverPending closes intents that have no outcome: after a crash, or when the journal could not take it. It looks what happened
-// and never repeats anything.
-func (e *Engine) recoverPending(ctx context.Context, c *config.Config) error {
-	e.mu.Lock()
-	pending := make([]Intent, 0, len(e.state.pending))
-	for _, in := range e.state.pending {
-		pending = append(pending, in)
-	}
-	e.mu.Unlock()
-	for _, in := range pending {
-		out := Outcome{Intent: in.ID, Incident: in.Incident}
-		out.Result, out.Error = e.whatHappened(ctx, c, in)
-		if out.Result == resultDone && in.Action == actionFailover {
-			if n, ok := c.Node(in.Node); ok {
-				out.RestartNeeded, out.Why = e.restartNeeded(ctx, n)
-			}
-		}
-		if err := e.finish(in, out); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (e *Engine) whatHappened(ctx context.Context, c *config.Config, in Intent) (result, why string) {
-	n, ok := c.Node(in.Node)
-	if !ok {
-		return resultUnknown, "the node is no longer configured"
-	}
-	if in.Change != nil {
-		return e.whatHappenedToFile(ctx, n, in)
-	}
-	r := restartOf(n, in.Client)
-	if r == nil {
-		return resultUnknown, "the node has no restart configured any more"
-	}
-	a, err := e.hands.Actuator(*r)
-	if err != nil {
-		return resultUnknown, err.Error()
-	}
-	now, err := a.State(ctx)
-	if err != nil {
-		return resultUnknown, err.Error()
-	}
-	var before actuator.State
-	if json.Unmarshal(in.Before, &before) != nil || before.InvocationID == "" || now.InvocationID == "" {
-		return resultUnknown, fmt.Sprintf("%s does not tell whether it was restarted", a)
-	}
-	if now.InvocationID == before.InvocationID {
-		return resultNotDone, fmt.Sprintf("%s is still the process of before", a)
-	}
-	return resultDone, ""
-}
-
-func (e *Engine) whatHappenedToFile(ctx context.Context, n config.Node, in Intent) (result, why string) {
-	if n.Source == nil {
-		return resultUnknown, "the node has no source configured any more"
-	}
-	src, err := e.hands.Source(n)
-	if err != nil {
-		return resultUnknown, err.Error()
-	}
-	cond, err := src.Look(ctx, *in.Change)
-	if err != nil {
-		return resultUnknown, err.Error()
-	}
-	if cond == source.Half {
-		if err := src.Restore(ctx, *in.Change); err != nil {
-			return resultFailed, err.Error()
-		}
-		cond = source.NotApplied
-	}
-	done, notDone := source.Applied, source.NotApplied
-	if in.Action == actionUndo {
-		done, notDone = notDone, done
-	}
-	switch cond {
-	case done:
-		return resultDone, ""
-	case notDone:
-		return resultNotDone, "the file is as it was before"
-	}
-	return resultFailed, source.ErrEditedByOther.Error()
 }
 
 func (e *Engine) readSource(ctx context.Context, c *config.Config, name string) (string, error) {

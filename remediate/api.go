@@ -2,6 +2,8 @@ package remediate
 
 import (
 	"encoding/json"
+	"errors"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -68,6 +70,35 @@ func (r *Remediator) serveIncidents(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if err := json.NewEncoder(w).Encode(r.engine.View()); err != nil {
 		level.Debug(r.logger).Log("msg", "answer incidents", "err", err)
+	}
+}
+
+// maxAck bounds the message of an acknowledgement, in bytes.
+const maxAck = 4 << 10
+
+// serveAck takes a person's word that a node has been seen to: {"node", "playbook", "by", "reason"}, all but the first optional. It answers
+// 204, 400 for what is no such message, 404 for what is not configured, and 503 when it cannot be kept.
+func (r *Remediator) serveAck(w http.ResponseWriter, req *http.Request) {
+	// A page in somebody's browser cannot send this without being asked whether it may.
+	if t, _, err := mime.ParseMediaType(req.Header.Get("Content-Type")); err != nil || t != "application/json" {
+		http.Error(w, "want application/json", http.StatusBadRequest)
+		return
+	}
+	var a Acked
+	decoder := json.NewDecoder(http.MaxBytesReader(w, req.Body, maxAck))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&a); err != nil || a.Node == "" {
+		http.Error(w, `want {"node": "…", "playbook": "…", "by": "…", "reason": "…"}`, http.StatusBadRequest)
+		return
+	}
+	switch err := r.engine.Ack(a); {
+	case errors.Is(err, ErrNoNode):
+		http.Error(w, err.Error(), http.StatusNotFound)
+	case err != nil:
+		level.Error(r.logger).Log("msg", "keep an acknowledgement", "err", err)
+		http.Error(w, "cannot be kept", http.StatusServiceUnavailable)
+	default:
+		w.WriteHeader(http.StatusNoContent)
 	}
 }
 

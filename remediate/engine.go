@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,8 +12,11 @@ import (
 	"github.com/go-kit/log/level"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/config"
+	"github.com/checkpoint-exporter/checkpoint_exporter/network"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/actuator"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/chaindata"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/netfiles"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/receiver"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
 )
@@ -21,6 +25,10 @@ import (
 type Hands interface {
 	Actuator(config.Restart) (actuator.Actuator, error)
 	Source(config.Node) (source.Source, error)
+	// ChainData plans how a client's database is set aside.
+	ChainData(chaindata.Options) (chaindata.Move, error)
+	// NetworkFiles brings the files of a chain's iteration beside the present ones.
+	NetworkFiles(context.Context, config.Reset, network.Chain) (*netfiles.Staged, error)
 }
 
 // The engine's own times.
@@ -51,6 +59,8 @@ type Engine struct {
 	metrics *metrics
 	logger  log.Logger
 	wake    chan struct{}
+	clock   *clock
+	leases  Silencer
 
 	// eyes belong to the goroutine of Run, which exchanges them when the configuration changes.
 	eyes Eyes
@@ -63,12 +73,16 @@ type Engine struct {
 	sources sources
 	// sourceProblems are the last complaints about sources, so that each is logged once. They belong to the reader of sources.
 	sourceProblems map[string]string
+	// settleAt is when it is worth looking again whether what was set aside can go. It belongs to the goroutine of Run.
+	settleAt map[string]time.Time
+	// rotateAt is the size at which the journal is rotated next.
+	rotateAt int64
 }
 
 // NewEngine replays the journal.
-func NewEngine(c *config.Config, j *journal.Journal, hands Hands, eyes Eyes, m *metrics, logger log.Logger) (*Engine, error) {
-	e := &Engine{journal: j, hands: hands, eyes: eyes, metrics: m, logger: logger, cfg: c, state: newState(),
-		wake: make(chan struct{}, 1), sourceProblems: map[string]string{}}
+func NewEngine(c *config.Config, j *journal.Journal, hands Hands, eyes Eyes, leases Silencer, m *metrics, logger log.Logger) (*Engine, error) {
+	e := &Engine{journal: j, hands: hands, eyes: eyes, leases: leases, metrics: m, logger: logger, cfg: c, state: newState(), clock: newClock(time.Now),
+		wake: make(chan struct{}, 1), sourceProblems: map[string]string{}, settleAt: map[string]time.Time{}, rotateAt: rotateSize}
 	for r, err := range j.Records() {
 		if err != nil {
 			return nil, err
@@ -126,6 +140,11 @@ func (e *Engine) Run(ctx context.Context) error {
 
 func (e *Engine) round(ctx context.Context) error {
 	c := e.config()
+	if step := e.clock.watch(); step != 0 {
+		if err := e.clockStepped(step); err != nil {
+			return err
+		}
+	}
 	if err := e.recoverPending(ctx, c); err != nil {
 		return err
 	}
@@ -139,8 +158,27 @@ func (e *Engine) round(ctx context.Context) error {
 		if err := e.advance(ctx, c, i); err != nil {
 			return fmt.Errorf("incident %s: %w", i.Incident, err)
 		}
+		e.silence(ctx, c)
 	}
-	return e.clearExhausted(c)
+	e.silence(ctx, c)
+	if err := e.settle(ctx, c); err != nil {
+		return err
+	}
+	if err := e.clearExhausted(c); err != nil {
+		return err
+	}
+	return e.rotate(c)
+}
+
+// clockStepped forgets what was measured with another clock.
+func (e *Engine) clockStepped(step time.Duration) error {
+	level.Warn(e.logger).Log("msg", "the clock stepped", "by", step)
+	e.mu.Lock()
+	for _, i := range e.state.open {
+		i.memory = memory{lastSeen: i.memory.lastSeen}
+	}
+	e.mu.Unlock()
+	return e.write(kindClock, Clock{Seconds: step.Seconds()})
 }
 
 func (e *Engine) advance(ctx context.Context, c *config.Config, i *incident) error {
@@ -183,16 +221,22 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 		return e.exhaust(ctx, c, i, "every step of the playbook was tried or is not configured")
 	}
 	s := ladder[due]
-	if why := unconfigured(c, n, s); why != "" {
+	skip := func(why string) error {
 		return e.write(kindSkipped, Skipped{Incident: i.Incident, Step: i.Step, Action: s.Action(), Why: why})
 	}
-	answers := e.standingAnswers(c, i, time.Now())
+	if why := unconfigured(c, n, s); why != "" {
+		return skip(why)
+	}
+	if len(s.Observe) > 0 {
+		return e.write(kindObserved, Observed{Incident: i.Incident, Step: i.Step, Evidence: e.collect(ctx, n, s.Observe)})
+	}
+	answers := e.standingAnswers(c, i, s.Action())
 	spent := ""
-	if b := blocked(answers); len(b) > 0 {
-		if b[0].Guard != "budget" || observe {
+	for _, b := range blocked(answers) {
+		if !limits[b.Guard] || observe {
 			return e.decide(i, s.Action(), verdictWait, answers)
 		}
-		spent = "the budget is used up: " + b[0].Why
+		spent = b.Guard + ": " + b.Why
 	}
 	if i.RestartDue {
 		// Much may have happened since the failover: a guard held it up, someone started the node, the configuration changed.
@@ -216,8 +260,25 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 	if ending(ctx) {
 		return nil
 	}
+	if len(s.When) > 0 && !found.well && !i.RestartDue {
+		told, line, err := e.told(ctx, n, s.When)
+		switch {
+		case ending(ctx):
+			return nil
+		case err != nil:
+			i.memory.wait()
+			return e.decide(i, s.Action(), verdictWait, append(answers, Answer{Guard: "log", Blocks: true, Why: err.Error()}))
+		case told == "":
+			return skip("the client's log tells nothing that asks for it")
+		case hopeless[told]:
+			return e.exhaust(ctx, c, i, told+": "+line)
+		}
+		found = finding{known: true, text: "the client's log tells " + told + ": " + line}
+	}
 	symptom := Answer{Guard: "symptom", Why: found.text}
 	switch {
+	case found.well && !i.RestartDue && goesOn(ladder, due):
+		return skip(found.text)
 	case found.well && !i.RestartDue:
 		i.memory.first = nil
 		i.memory.wait()
@@ -302,9 +363,16 @@ func (e *Engine) verify(ctx context.Context, c *config.Config, i *incident, ladd
 	}
 	if held := now.Sub(i.memory.heldSince); held >= v.Hold.Std() {
 		level.Info(e.logger).Log("msg", "it helped", "node", i.Node, "playbook", i.Playbook, "incident", i.Incident, "evidence", found.text)
-		return e.write(kindVerified, Verified{Incident: i.Incident, Step: i.Step, OK: true, Evidence: found.text})
+		return e.write(kindVerified, Verified{Incident: i.Incident, Step: i.Step, OK: true, More: goesOn(ladder, i.Step), Evidence: found.text})
 	}
 	return nil
+}
+
+// goesOn tells whether a later step of a ladder is about something else than this one: it only prepares that.
+func goesOn(ladder config.Playbook, step int) bool {
+	return slices.ContainsFunc(ladder[step+1:], func(s config.Step) bool {
+		return s.Verified() && s.Verify.Kind() != ladder[step].Verify.Kind()
+	})
 }
 
 // settled looks after an incident that was cured by our own check but whose alert goes on firing.
@@ -332,19 +400,22 @@ func (e *Engine) exhaust(ctx context.Context, c *config.Config, i *incident, why
 	if c.Remediation.Mode != config.Act {
 		return e.decide(i, "hand over", verdictWould, []Answer{{Guard: "ladder", Why: "would hand over to people: " + why}})
 	}
-	if len(i.Changes) > 0 && n.Source != nil {
-		src, err := e.hands.Source(n)
-		switch {
-		case err != nil:
-			why += "; its source could not be put back: " + err.Error()
-		case e.worthKeeping(ctx, c, i.Changes[len(i.Changes)-1]):
+	for k := len(i.Done) - 1; k >= 0; k-- {
+		last := i.Done[k]
+		if last.Change != nil && e.worthKeeping(ctx, c, *last.Change) {
 			why += "; its new source is kept, for the old one is not usable"
+			continue
+		}
+		if b := blocked(e.standingAnswers(c, i, actionUndo)); len(b) > 0 {
+			i.memory.wait()
+			return e.decide(i, actionUndo, verdictWait, b)
+		}
+		switch err := e.undo(ctx, c, i, n, last); {
+		case errors.Is(err, errNotUndone):
+			why += "; " + err.Error()
+			continue
 		default:
-			if b := blocked(e.standingAnswers(c, i, time.Now())); len(b) > 0 {
-				i.memory.wait()
-				return e.decide(i, actionUndo, verdictWait, b)
-			}
-			return e.undo(ctx, c, i, src)
+			return err // the next round goes on
 		}
 	}
 	level.Error(e.logger).Log("msg", "people are needed", "node", i.Node, "playbook", i.Playbook, "incident", i.Incident, "why", why)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,41 +14,64 @@ import (
 	"github.com/checkpoint-exporter/checkpoint_exporter/provider"
 )
 
-// The guards that need nobody to be asked. They are read when a step is due, and again between intent and effect.
-func (e *Engine) standingAnswers(c *config.Config, i *incident, now time.Time) []Answer {
-	g := c.Remediation.Guards
+// limits are the guards that say how much has been done already. One that blocks is no reason to wait: people are called.
+var limits = map[string]bool{"budget": true, "resyncs": true, "flapping": true}
+
+// The guards that need nobody to be asked. They are read when a step is due, and again between intent and effect. What takes an action
+// back is no new attempt, and is not held up by how many there were.
+func (e *Engine) standingAnswers(c *config.Config, i *incident, action string) []Answer {
+	g, now := c.Remediation.Guards, e.clock.now()
 	answers := []Answer{e.pauseAnswer(g.PauseFile)}
 
 	quiet := Answer{Guard: "quiet", Why: "no reset is near"}
 	if in, until := c.NetworkSpec().Quiet(now, g.Quiet.BeforeReset.Std(), g.Quiet.AfterGenesis.Std()); in {
 		quiet.Blocks, quiet.Why = true, "the network resets or has just done so; quiet until "+until.UTC().Format(time.RFC3339)
 	}
-	answers = append(answers, quiet)
+	answers = append(answers, quiet, calendarAnswer(g, now), e.clock.answer())
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	n, last := e.state.since(i.Node, now.Add(-g.Budget.Per.Std()))
-	cooldown := Answer{Guard: "cooldown", Why: "no action on this node is recent"}
-	budget := Answer{Guard: "budget", Why: fmt.Sprintf("%d of %d actions in %s are used", n, g.Budget.Actions, g.Budget.Per)}
+	fleet := e.fleetAnswer(c, i)
 	// The second half of a step that has begun is neither held up nor counted against.
-	if !i.RestartDue && i.Stage == stageOpen {
-		if end := last.Add(g.Cooldown.Std()); !last.IsZero() && now.Before(end) {
-			cooldown.Blocks, cooldown.Why = true, "the last action on this node was at "+last.UTC().Format(time.RFC3339)+"; cooldown until "+end.UTC().Format(time.RFC3339)
-		}
-		if n >= g.Budget.Actions {
-			budget.Blocks = true
-		}
+	if action == actionUndo || i.RestartDue || i.Stage != stageOpen {
+		return append(answers, fleet)
 	}
-	return append(answers, cooldown, budget, e.fleetAnswer(c, i))
+	n, resyncs, last := e.state.since(i.Node, now.Add(-g.Budget.Per.Std()))
+	cooldown := Answer{Guard: "cooldown", Why: "no action on this node is recent"}
+	if end := last.Add(g.Cooldown.Std()); !last.IsZero() && now.Before(end) {
+		cooldown.Blocks, cooldown.Why = true, "the last action on this node was at "+last.UTC().Format(time.RFC3339)+"; cooldown until "+end.UTC().Format(time.RFC3339)
+	}
+	budget := Answer{Guard: "budget", Blocks: n >= g.Budget.Actions, Why: fmt.Sprintf("%d of %d actions in %s are used", n, g.Budget.Actions, g.Budget.Per)}
+	answers = append(answers, cooldown, fleet, budget)
+	if action == actionResync {
+		answers = append(answers, Answer{Guard: "resyncs", Blocks: resyncs >= g.Budget.Resyncs, Why: fmt.Sprintf("%d of %d resyncs in %s are used", resyncs, g.Budget.Resyncs, g.Budget.Per)})
+	}
+	cured := e.state.cured(i.Node, i.Playbook, now.Add(-g.Flapping.Per.Std()))
+	return append(answers, Answer{Guard: "flapping", Blocks: cured >= g.Flapping.Times,
+		Why: fmt.Sprintf("it recovered from this %d times in %s, and %d are allowed", cured, g.Flapping.Per, g.Flapping.Times)})
+}
+
+// calendarAnswer says whether the time of day and year is one in which something may be done.
+func calendarAnswer(g config.Guards, now time.Time) Answer {
+	within := func(intervals []config.TimeInterval) bool {
+		return slices.ContainsFunc(intervals, func(t config.TimeInterval) bool { return t.ContainsTime(now.UTC()) })
+	}
+	a := Answer{Guard: "calendar", Why: "nothing in the calendar speaks against it"}
+	switch {
+	case within(g.MuteTimeIntervals):
+		a.Blocks, a.Why = true, "it is one of mute_time_intervals"
+	case len(g.ActiveTimeIntervals) > 0 && !within(g.ActiveTimeIntervals):
+		a.Blocks, a.Why = true, "it is none of active_time_intervals"
+	}
+	return a
 }
 
 // lastAnswers are read between an intent and its effect, from the configuration in force by then.
-func (e *Engine) lastAnswers(ctx context.Context, i *incident) []Answer {
+func (e *Engine) lastAnswers(ctx context.Context, i *incident, action string) []Answer {
 	e.mu.Lock()
 	c, over := e.cfg, i.Closed != nil
 	e.mu.Unlock()
-	answers := e.standingAnswers(c, i, time.Now())
-	return append(answers,
+	return append(e.standingAnswers(c, i, action),
 		Answer{Guard: "mode", Blocks: c.Remediation.Mode != config.Act, Why: "the mode is " + c.Remediation.Mode},
 		Answer{Guard: "alert", Blocks: over, Why: "whether the alert still fires"},
 		Answer{Guard: "shutdown", Blocks: ctx.Err() != nil, Why: "whether the program ends"})
@@ -58,18 +82,38 @@ func (e *Engine) pauseAnswer(file string) Answer {
 	if file == "" {
 		return a
 	}
-	reason, err := os.ReadFile(file)
+	text, err := os.ReadFile(file)
 	switch {
 	case err == nil:
+		reason, until := pauseOf(text)
+		if !until.IsZero() && e.clock.now().After(until) {
+			a.Why = "a pause was over at " + until.UTC().Format(time.RFC3339)
+			return a
+		}
 		a.Blocks, a.Why = true, "paused by "+file
-		if text := strings.TrimSpace(string(reason[:min(len(reason), 200)])); text != "" {
-			a.Why += ": " + text
+		if reason != "" {
+			a.Why += ": " + reason
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		// A pause file that is there but cannot be read was put there for a reason.
 		a.Blocks, a.Why = true, err.Error()
 	}
 	return a
+}
+
+// pauseOf reads a pause file: the first line is the reason, a line "until: TIME" (RFC 3339) its end. One without a readable end has none.
+func pauseOf(text []byte) (reason string, until time.Time) {
+	const most = 200
+	for k, line := range strings.Split(string(text[:min(len(text), 4096)]), "\n") {
+		if at, is := strings.CutPrefix(line, "until: "); is {
+			if t, err := time.Parse(time.RFC3339, strings.TrimSpace(at)); err == nil {
+				until = t
+			}
+		} else if k == 0 {
+			reason = strings.ToValidUTF8(strings.TrimSpace(line[:min(len(line), most)]), "")
+		}
+	}
+	return reason, until
 }
 
 // fleetAnswer bounds how many nodes are under remediation at once. It is called with mu held.

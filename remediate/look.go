@@ -152,8 +152,15 @@ func networkAnswers(c *config.Config, j provider.Judgement) []Answer {
 	case !fresh:
 		finality.Blocks, finality.Why = true, fmt.Sprintf("the newest finalized checkpoint is %d epochs behind the clock: the network does not finalize", *lag)
 	}
-	return []Answer{own, finality}
+	skew := Answer{Guard: "clock_skew", Why: "too few providers tell the time"}
+	if j.Skew != nil {
+		skew.Blocks, skew.Why = j.Skew.Abs() > maxSkew, fmt.Sprintf("our clock is %s behind that of the providers", j.Skew.Round(time.Second))
+	}
+	return []Answer{own, finality, skew}
 }
+
+// maxSkew is half a slot of mainnet: with a clock that is further off, every distance and lag is another one than it seems.
+const maxSkew = 6 * time.Second
 
 // smallDatabase is the size, in bytes, below which a database cannot hold anything whose loss or interruption hurts: it opens
 // and migrates within seconds. Clients create theirs before they have downloaded a state.

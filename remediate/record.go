@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/actuator"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/chaindata"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/netfiles"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
 )
 
@@ -19,8 +22,12 @@ const (
 	kindIntent    = "intent"
 	kindOutcome   = "outcome"
 	kindVerified  = "verified"
+	kindObserved  = "observed"
+	kindSettled   = "settled"
 	kindExhausted = "exhausted"
 	kindCleared   = "cleared"
+	kindAcked     = "acked"
+	kindClock     = "clock"
 )
 
 // Started marks a start of the program.
@@ -49,6 +56,7 @@ const (
 	closedAbsent   = "absent"
 	closedExpired  = "expired"
 	closedUnknown  = "unconfigured"
+	closedAcked    = "acknowledged"
 )
 
 // Closed ends an incident.
@@ -101,17 +109,26 @@ type Intent struct {
 	Playbook string `json:"playbook"`
 	Step     int    `json:"step"`
 	Action   string `json:"action"`
-	// Client is consensus or execution, for a restart.
+	// Client is consensus, execution or both, for a restart or a stop.
 	Client string `json:"client,omitempty"`
-	// Target is the unit, command or file that is acted upon.
+	// Target is the unit, command, file or directory that is acted upon.
 	Target string `json:"target"`
 	// From and To are the checkpoint URLs before and after a failover.
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
-	// Change is the file change that a failover makes, or an undo takes back.
+	// Change is the change of a source that a failover makes, or an undo takes back.
 	Change *source.Change `json:"change,omitempty"`
-	// Before is what the target looked like, so that after a crash one can tell whether the effect took place.
-	Before json.RawMessage `json:"before,omitempty"`
+	// Moves are what is set aside of data directories by a resync or a reset, or put back by an undo.
+	Moves []chaindata.Move `json:"moves,omitempty"`
+	// Files is the replacement of a network's files by a reset, or what an undo takes back.
+	Files *netfiles.Staged `json:"files,omitempty"`
+	// Keeps tells that what taking the action back would need is kept until the node is well.
+	Keeps bool `json:"keeps,omitempty"`
+	// Undoes is the intent that an undo takes back.
+	Undoes string `json:"undoes,omitempty"`
+	// Before is what each client's run looked like, by consensus, execution and validator, so that after a crash one can tell whether
+	// the effect took place.
+	Before map[string]actuator.State `json:"before,omitempty"`
 	// HeadSlot is the node's head before the effect; progress is counted from it.
 	HeadSlot *uint64 `json:"head_slot,omitempty"`
 	Reason   string  `json:"reason,omitempty"`
@@ -149,8 +166,25 @@ type Verified struct {
 	Incident string `json:"incident"`
 	Step     int    `json:"step"`
 	OK       bool   `json:"ok"`
+	// More tells that a later step is about something else, which this one only prepared.
+	More bool `json:"more,omitempty"`
 	// Evidence is the sentence of the last look.
 	Evidence string `json:"evidence"`
+}
+
+// Observed is evidence that was collected, for people.
+type Observed struct {
+	Incident string `json:"incident"`
+	Step     int    `json:"step"`
+	Evidence
+}
+
+// Settled lets go of what taking an action back would have needed: the node is well.
+type Settled struct {
+	Intent   string `json:"intent"`
+	Incident string `json:"incident"`
+	// What was deleted.
+	What string `json:"what"`
 }
 
 // Exhausted hands a node up to people.
@@ -166,6 +200,28 @@ type Cleared struct {
 	Node     string `json:"node"`
 	Playbook string `json:"playbook"`
 	Why      string `json:"why"`
+}
+
+// Acked is a person's word that the node is theirs and has been seen to: calls for people, and what its actions count for in budgets and
+// cooldowns, are taken back.
+type Acked struct {
+	Node string `json:"node"`
+	// Playbook is empty for all.
+	Playbook string `json:"playbook,omitempty"`
+	By       string `json:"by,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// Clock is a step of the wall clock, as seen against the monotonic one.
+type Clock struct {
+	// Seconds is by how much it stepped; negative is back.
+	Seconds float64 `json:"seconds"`
+}
+
+// counters go through all files of a journal: names are made of them.
+type counters struct {
+	Opened  int `json:"opened"`
+	Intents int `json:"intents"`
 }
 
 // payloadOf decodes a record into the type of its kind; nil for a kind that is not known.
@@ -188,10 +244,20 @@ func payloadOf(r journal.Record) (any, error) {
 		p = &Outcome{}
 	case kindVerified:
 		p = &Verified{}
+	case kindObserved:
+		p = &Observed{}
+	case kindSettled:
+		p = &Settled{}
 	case kindExhausted:
 		p = &Exhausted{}
 	case kindCleared:
 		p = &Cleared{}
+	case kindAcked:
+		p = &Acked{}
+	case kindClock:
+		p = &Clock{}
+	case journal.KindRotated:
+		p = &journal.Rotated{}
 	default:
 		return nil, nil
 	}

@@ -20,8 +20,11 @@ import (
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/beacon"
 	"github.com/checkpoint-exporter/checkpoint_exporter/config"
+	"github.com/checkpoint-exporter/checkpoint_exporter/network"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/actuator"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/chaindata"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/netfiles"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/receiver"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
 )
@@ -95,7 +98,7 @@ func assemble(c *config.Config, j *journal.Journal, logger log.Logger, reg prome
 	if o.Hands == nil {
 		o.Hands = Machine{Backups: filepath.Join(filepath.Dir(j.Path()), "backups")}
 	}
-	e, err := NewEngine(c, j, o.Hands, eyes, m, logger)
+	e, err := NewEngine(c, j, o.Hands, eyes, NoSilence{}, m, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -116,10 +119,11 @@ func assemble(c *config.Config, j *journal.Journal, logger log.Logger, reg prome
 	return r, e.write(kindStarted, Started{Version: version.Version, Mode: c.Remediation.Mode, TornBytes: torn.Bytes})
 }
 
-// Routes adds the receiver and the incidents to mux.
+// Routes adds the receiver, the incidents and the acknowledgement of calls for people to mux.
 func (r *Remediator) Routes(mux *http.ServeMux) {
 	mux.Handle("POST /api/v1/alerts", r.hook)
 	mux.HandleFunc("GET /api/v1/incidents", r.serveIncidents)
+	mux.Handle("POST /api/v1/ack", r.hook.Authorize(http.HandlerFunc(r.serveAck)))
 }
 
 // Run works until ctx ends, finishes what is in flight, and closes the journal.
@@ -213,6 +217,21 @@ func (m Machine) Actuator(r config.Restart) (actuator.Actuator, error) {
 
 // Source is the place of a node's checkpoint URL.
 func (m Machine) Source(n config.Node) (source.Source, error) {
+	opts := source.Options{Backups: m.Backups}
+	switch {
+	case n.Source.Env != nil:
+		return source.NewEnv(source.Env{File: n.Source.Env.File, Key: n.Source.Env.Key}, opts)
+	case n.Source.Systemd != nil:
+		return source.NewSystemd(source.Systemd{Unit: n.Source.Systemd.Unit, Environment: n.Source.Systemd.Environment, Client: n.Consensus.Client}, opts)
+	}
 	y := n.Source.YAML
-	return source.NewYAML(source.YAML{File: y.File, Key: y.Key, Host: y.Host, Path: y.Path}, n.Name, source.Options{Backups: m.Backups})
+	return source.NewYAML(source.YAML{File: y.File, Key: y.Key, Host: y.Host, Path: y.Path}, n.Name, opts)
+}
+
+// ChainData plans how a client's database is set aside.
+func (m Machine) ChainData(o chaindata.Options) (chaindata.Move, error) { return chaindata.Plan(o) }
+
+// NetworkFiles brings the files of a chain's iteration beside the present ones.
+func (m Machine) NetworkFiles(ctx context.Context, r config.Reset, chain network.Chain) (*netfiles.Staged, error) {
+	return nil, errors.New("todo")
 }

@@ -311,3 +311,45 @@ func TestUnwritableJournal(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An acknowledgement needs what an alert needs: the token, and a node that is configured.
+func TestAcknowledgement(t *testing.T) {
+	r := newRig(t)
+	for name, tc := range map[string]struct {
+		bearer, contentType, body string
+		want                      int
+	}{
+		"of a node":          {token, "application/json", `{"node": "node-1", "by": "anna"}`, http.StatusNoContent},
+		"of a playbook":      {token, "application/json; charset=utf-8", `{"node": "node-1", "playbook": "node_stalled"}`, http.StatusNoContent},
+		"no such node":       {token, "application/json", `{"node": "node-2"}`, http.StatusNotFound},
+		"no such playbook":   {token, "application/json", `{"node": "node-1", "playbook": "reboot"}`, http.StatusNotFound},
+		"no node":            {token, "application/json", `{"by": "anna"}`, http.StatusBadRequest},
+		"an unknown key":     {token, "application/json", `{"node": "node-1", "command": "reboot"}`, http.StatusBadRequest},
+		"a form":             {token, "text/plain", `{"node": "node-1"}`, http.StatusBadRequest},
+		"too large":          {token, "application/json", `{"node": "node-1", "reason": "` + strings.Repeat("x", 5000) + `"}`, http.StatusBadRequest},
+		"with a wrong token": {"guess", "application/json", `{"node": "node-1"}`, http.StatusForbidden},
+		"without a token":    {"", "application/json", `{"node": "node-1"}`, http.StatusUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/api/v1/ack", strings.NewReader(tc.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", tc.contentType)
+			if tc.bearer != "" {
+				req.Header.Set("Authorization", "Bearer "+tc.bearer)
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != tc.want {
+				t.Errorf("answered %d, want %d", resp.StatusCode, tc.want)
+			}
+		})
+	}
+	if lines := strings.Count(r.read("journal.jsonl"), `"kind":"acked"`); lines != 2 {
+		t.Errorf("%d acknowledgements in the journal, want 2", lines)
+	}
+}

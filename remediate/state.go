@@ -1,7 +1,9 @@
 package remediate
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -34,8 +36,8 @@ type incident struct {
 	Since time.Time
 	// HeadSlot is the node's head before the step's effect.
 	HeadSlot *uint64
-	// Changes are the files changed in this incident, oldest first, not yet taken back.
-	Changes []source.Change
+	// Done are the actions of this incident that can be taken back, oldest first, and have not been.
+	Done []Intent
 	// Decision is the last one written.
 	Decision *Decision
 	// Story is what happened, a line an event, for people.
@@ -69,10 +71,11 @@ type memory struct {
 	heldSince time.Time // since when the step's check has been true
 }
 
-// maxStory and maxRecent bound what is kept in memory for the API.
+// maxStory and maxRecent bound what is kept in memory for the API, and maxChanges what undoing one change among others is told of.
 const (
-	maxStory  = 200
-	maxRecent = 100
+	maxStory   = 200
+	maxRecent  = 100
+	maxChanges = 500
 )
 
 // ended is how and when an incident was closed.
@@ -83,7 +86,14 @@ type ended struct {
 
 type attempt struct {
 	intent string
+	action string
 	at     time.Time
+}
+
+// cure is a recovery that our own check confirmed.
+type cure struct {
+	node, playbook string
+	at             time.Time
 }
 
 type exhaustedKey struct{ node, playbook string }
@@ -102,6 +112,12 @@ type state struct {
 	exhausted map[exhaustedKey]Exhausted
 	// pending intents are those without outcome.
 	pending map[string]Intent
+	// kept are done intents that keep what taking them back would need, until the node is well.
+	kept map[string]Intent
+	// changes are those that we began to make to sources, of any node, oldest first: several nodes may share a file.
+	changes []source.Change
+	// cures are recoveries, oldest first.
+	cures   []cure
 	opened  int
 	intents int
 }
@@ -109,12 +125,15 @@ type state struct {
 func newState() *state {
 	return &state{
 		open: map[string]*incident{}, byID: map[string]*incident{}, closed: map[string]ended{},
-		attempts: map[string][]attempt{}, exhausted: map[exhaustedKey]Exhausted{}, pending: map[string]Intent{},
+		attempts: map[string][]attempt{}, exhausted: map[exhaustedKey]Exhausted{}, pending: map[string]Intent{}, kept: map[string]Intent{},
 	}
 }
 
 // apply makes a record part of the state.
 func (s *state) apply(r journal.Record) error {
+	if r.Kind == journal.KindCarried {
+		return s.applyCarried(r)
+	}
 	p, err := payloadOf(r)
 	if err != nil {
 		return fmt.Errorf("journal record %d: read %s: %w", r.Seq, r.Kind, err)
@@ -129,26 +148,69 @@ func (s *state) apply(r journal.Record) error {
 	case *Intent:
 		s.intents++
 		s.pending[p.ID] = *p
-		s.attempts[p.Node] = append(s.attempts[p.Node], attempt{p.ID, r.Time})
+		if p.Action != actionUndo {
+			s.attempts[p.Node] = append(s.attempts[p.Node], attempt{p.ID, p.Action, r.Time})
+		}
+		if p.Change != nil && p.Action != actionUndo {
+			s.changes = append(s.changes, *p.Change)
+			s.changes = s.changes[max(0, len(s.changes)-maxChanges):]
+		}
+	case *Settled:
+		delete(s.kept, p.Intent)
 	case *Exhausted:
 		s.exhausted[exhaustedKey{p.Node, p.Playbook}] = *p
 	case *Cleared:
 		delete(s.exhausted, exhaustedKey{p.Node, p.Playbook})
+	case *Acked:
+		s.ack(r, p)
+	case *journal.Rotated:
+		var n counters
+		if len(p.Counters) > 0 {
+			if err := json.Unmarshal(p.Counters, &n); err != nil {
+				return fmt.Errorf("journal record %d: read counters: %w", r.Seq, err)
+			}
+		}
+		s.opened, s.intents = n.Opened, n.Intents
 	}
 	if i := s.byID[incidentOf(p)]; i != nil {
 		s.applyTo(i, r, p)
 	}
 	if p, ok := p.(*Outcome); ok {
-		if p.Result == resultRefused {
-			s.forget(s.pending[p.Intent])
-		}
-		delete(s.pending, p.Intent)
+		s.conclude(p)
 	}
 	return nil
 }
 
+// conclude ends an intent.
+func (s *state) conclude(p *Outcome) {
+	in := s.pending[p.Intent]
+	switch {
+	case p.Result == resultRefused:
+		s.forget(in)
+	case in.Action == actionUndo && p.Result == resultDone:
+		delete(s.kept, in.Undoes)
+	case in.Keeps && p.tookPlace():
+		s.kept[in.ID] = in
+	}
+	delete(s.pending, p.Intent)
+}
+
+// applyCarried applies a record of an earlier file, which the counters have counted already.
+func (s *state) applyCarried(r journal.Record) error {
+	original, err := r.Original()
+	if err != nil {
+		return err
+	}
+	opened, intents := s.opened, s.intents
+	err = s.apply(original)
+	s.opened, s.intents = opened, intents
+	return err
+}
+
 func incidentOf(payload any) string {
 	switch p := payload.(type) {
+	case *Opened:
+		return p.Incident
 	case *Closed:
 		return p.Incident
 	case *Decision:
@@ -160,6 +222,10 @@ func incidentOf(payload any) string {
 	case *Outcome:
 		return p.Incident
 	case *Verified:
+		return p.Incident
+	case *Observed:
+		return p.Incident
+	case *Settled:
 		return p.Incident
 	case *Exhausted:
 		return p.Incident
@@ -187,11 +253,21 @@ func (s *state) applyTo(i *incident, r journal.Record, payload any) {
 		i.tell(r, "will "+p.String())
 	case *Outcome:
 		s.applyOutcome(i, r, p)
+	case *Observed:
+		i.tell(r, p.String())
+		i.next(r.Time)
+	case *Settled:
+		i.tell(r, "the node is well: "+p.What)
 	case *Verified:
-		if p.OK {
+		switch {
+		case p.OK && p.More:
+			i.tell(r, "it is done: "+p.Evidence)
+			i.next(r.Time)
+		case p.OK:
 			i.tell(r, "it helped: "+p.Evidence)
 			i.enter(stageSettled, r.Time)
-		} else {
+			s.cures = append(s.cures, cure{i.Node, i.Playbook, r.Time})
+		default:
 			i.tell(r, "it did not help: "+p.Evidence)
 			i.next(r.Time)
 		}
@@ -199,16 +275,37 @@ func (s *state) applyTo(i *incident, r journal.Record, payload any) {
 		i.enter(stageExhausted, r.Time)
 		i.tell(r, "people are needed: "+p.Why)
 	case *Closed:
-		i.Closed, i.ClosedAt = p, r.Time
-		i.tell(r, "closed: "+p.Reason)
-		delete(s.open, i.Fingerprint)
-		delete(s.byID, i.Incident)
-		s.closed[i.Fingerprint] = ended{*p, r.Time}
-		s.recent = append(s.recent, i)
-		if len(s.recent) > maxRecent {
-			s.recent = slices.Delete(s.recent, 0, len(s.recent)-maxRecent)
+		s.close(i, r, p)
+	}
+}
+
+func (s *state) close(i *incident, r journal.Record, p *Closed) {
+	i.Closed, i.ClosedAt = p, r.Time
+	i.tell(r, "closed: "+p.Reason)
+	delete(s.open, i.Fingerprint)
+	delete(s.byID, i.Incident)
+	s.closed[i.Fingerprint] = ended{*p, r.Time}
+	s.recent = append(s.recent, i)
+	if len(s.recent) > maxRecent {
+		s.recent = slices.Delete(s.recent, 0, len(s.recent)-maxRecent)
+	}
+}
+
+// ack takes a person's word: the node's past no longer counts, and an alert that goes on firing begins a new incident.
+func (s *state) ack(r journal.Record, p *Acked) {
+	for k := range s.exhausted {
+		if k.node == p.Node && (p.Playbook == "" || k.playbook == p.Playbook) {
+			delete(s.exhausted, k)
 		}
 	}
+	for _, i := range s.ordered() {
+		if i.Node == p.Node && (p.Playbook == "" || i.Playbook == p.Playbook) && i.Stage == stageExhausted {
+			i.tell(r, p.String())
+			s.close(i, r, &Closed{Incident: i.Incident, Reason: closedAcked, StartsAt: i.StartsAt})
+		}
+	}
+	delete(s.attempts, p.Node)
+	s.cures = slices.DeleteFunc(s.cures, func(c cure) bool { return c.node == p.Node })
 }
 
 func (s *state) applyOutcome(i *incident, r journal.Record, p *Outcome) {
@@ -216,11 +313,14 @@ func (s *state) applyOutcome(i *incident, r journal.Record, p *Outcome) {
 	i.tell(r, p.sentence(in))
 	undo := in.Action == actionUndo
 	switch {
-	case undo && p.Result != resultRefused && len(i.Changes) > 0:
-		// Whether it worked or not, it is tried once.
-		i.Changes = i.Changes[:len(i.Changes)-1]
-	case !undo && in.Change != nil && (p.Result == resultDone || p.Result == resultUnknown):
-		i.Changes = append(i.Changes, *in.Change)
+	case undo && p.Result == resultNotDone && i.Retries == 0:
+		i.Retries++
+	case undo && p.Result != resultRefused:
+		// Whether it worked or not, it is not tried again.
+		i.Retries = 0
+		i.Done = slices.DeleteFunc(i.Done, func(d Intent) bool { return d.ID == in.Undoes })
+	case !undo && in.undoable() && p.tookPlace():
+		i.Done = append(i.Done, in)
 	}
 	switch {
 	case undo:
@@ -228,7 +328,9 @@ func (s *state) applyOutcome(i *incident, r journal.Record, p *Outcome) {
 	case p.Result == resultDone && p.RestartNeeded:
 		i.enter(stageOpen, r.Time)
 		i.RestartDue = true
-	case p.Result == resultDone || p.Result == resultUnknown:
+	case p.tookPlace() && in.Action == actionStop:
+		i.next(r.Time)
+	case p.tookPlace():
 		i.RestartDue = false
 		i.enter(stageVerifying, r.Time)
 	case p.Result == resultRefused:
@@ -246,15 +348,28 @@ func (s *state) forget(in Intent) {
 	s.attempts[in.Node] = slices.DeleteFunc(s.attempts[in.Node], func(a attempt) bool { return a.intent == in.ID })
 }
 
-// since counts a node's attempts after a time, and tells when the last one was.
-func (s *state) since(node string, after time.Time) (n int, last time.Time) {
+// since counts a node's attempts after a time, and those of them that rebuilt its database, and tells when the last one was.
+func (s *state) since(node string, after time.Time) (n, resyncs int, last time.Time) {
 	for _, a := range s.attempts[node] {
 		if a.at.After(after) {
 			n++
+			if a.action == actionResync {
+				resyncs++
+			}
 		}
 		last = a.at
 	}
-	return n, last
+	return n, resyncs, last
+}
+
+// cured counts the recoveries of a node from a playbook after a time.
+func (s *state) cured(node, playbook string, after time.Time) (n int) {
+	for _, c := range s.cures {
+		if c.node == node && c.playbook == playbook && c.at.After(after) {
+			n++
+		}
+	}
+	return n
 }
 
 // busy are the nodes under remediation, without one incident.
@@ -332,17 +447,56 @@ func (d Decision) String() string {
 	return text
 }
 
+// tookPlace tells whether the effect has, or may have.
+func (o Outcome) tookPlace() bool { return o.Result == resultDone || o.Result == resultUnknown }
+
+// undoable tells whether there is something of the intent's effect that can be taken back.
+func (in Intent) undoable() bool { return in.Change != nil || len(in.Moves) > 0 || in.Files != nil }
+
 // String is the intent as a sentence without its subject.
 func (in Intent) String() string {
 	switch in.Action {
-	case actionRestart:
-		return fmt.Sprintf("restart the %s client of %s (%s)", in.Client, in.Node, in.Target)
+	case actionRestart, actionStop:
+		return fmt.Sprintf("%s the %s of %s (%s)", in.Action, clientWords(in.Client), in.Node, in.Target)
 	case actionFailover:
 		return fmt.Sprintf("change the checkpoint source of %s in %s from %s to %s", in.Node, in.Target, shownURL(in.From), shownURL(in.To))
+	case actionResync:
+		return fmt.Sprintf("set the database of %s in %s aside and start it anew from %s", in.Node, in.Target, shownURL(in.From))
+	case actionReset:
+		return fmt.Sprintf("bring %s onto %s", in.Node, in.Reason)
 	case actionUndo:
-		return fmt.Sprintf("put back the checkpoint source of %s in %s", in.Node, in.Target)
+		if in.Change != nil {
+			return fmt.Sprintf("put back the checkpoint source of %s in %s", in.Node, in.Target)
+		}
+		return fmt.Sprintf("put back the data of %s in %s", in.Node, in.Target)
 	}
 	return in.Action
+}
+
+func clientWords(client string) string {
+	if client == clientBoth {
+		return "execution and consensus clients"
+	}
+	return client + " client"
+}
+
+func (o Observed) String() string {
+	text := "collected evidence"
+	for _, f := range slices.Sorted(maps.Keys(o.Findings)) {
+		text += fmt.Sprintf("; %s: %s", f, o.Findings[f])
+	}
+	return text
+}
+
+func (a Acked) String() string {
+	text := "acknowledged"
+	if a.By != "" {
+		text += " by " + a.By
+	}
+	if a.Reason != "" {
+		text += ": " + a.Reason
+	}
+	return text
 }
 
 func (o Outcome) sentence(in Intent) string {

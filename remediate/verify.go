@@ -54,6 +54,10 @@ func (e *Engine) check(ctx context.Context, c *config.Config, i *incident, v con
 		return checkBackfill(o, before, needed), now
 	case v.Peers > 0:
 		return checkPeers(o, v.Peers), now
+	case v.Distance > 0:
+		return checkDistance(o, uint64(v.Distance)), now
+	case v.Finalized != "":
+		return checkFinalized(o), now
 	}
 	phase := string(e.eyes.Phase(i.Node, time.Now()))
 	return finding{known: true, well: slices.Contains(v.Phase, phase), text: "its phase is " + phase}, now
@@ -102,6 +106,27 @@ func checkPeers(o node.Observation, needed int) finding {
 		return finding{text: "the node does not tell its peers"}
 	}
 	return finding{known: true, well: p.Connected >= uint64(needed), text: fmt.Sprintf("it has %d peers", p.Connected)}
+}
+
+func checkDistance(o node.Observation, most uint64) finding {
+	head := o.Consensus.HeadSlot()
+	if head == nil || !o.Chain.HasClock() {
+		return finding{text: "the node does not tell how far it is"}
+	}
+	d := o.Chain.Distance(*head, o.At)
+	return finding{known: true, well: d <= most, text: fmt.Sprintf("its head %d is %d slots behind the clock", *head, d)}
+}
+
+// checkFinalized compares the finalized checkpoint with the weak subjectivity period (consensus-specs phase0/weak-subjectivity.md,
+// is_within_weak_subjectivity_period).
+func checkFinalized(o node.Observation) finding {
+	f := o.Consensus.Finality.Value
+	if f == nil || !o.Chain.HasClock() || o.Chain.WeakSubjectivityEpochs == 0 {
+		return finding{text: "it cannot be told whether its finalized checkpoint is within the weak subjectivity period"}
+	}
+	epoch, now := f.Finalized.Epoch, o.Chain.Epoch(o.At)
+	return finding{known: true, well: now <= epoch+o.Chain.WeakSubjectivityEpochs,
+		text: fmt.Sprintf("its finalized epoch %d is %d epochs behind the clock, and %d are the weak subjectivity period", epoch, now-min(epoch, now), o.Chain.WeakSubjectivityEpochs)}
 }
 
 func checkExecution(o node.Observation) finding {

@@ -23,7 +23,9 @@ import (
 	"github.com/checkpoint-exporter/checkpoint_exporter/progress"
 	"github.com/checkpoint-exporter/checkpoint_exporter/provider"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/actuator"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/chaindata"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/netfiles"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/receiver"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
 )
@@ -40,7 +42,7 @@ type world struct {
 	forced  int                           // judgements that read every state's beginning
 	journal *journal.Journal
 	engine  *Engine
-	step    func(string) error // fails steps of the journal
+	step    func(string) error // fails steps that change the disk
 
 	stop func()
 	done chan struct{}
@@ -62,13 +64,30 @@ type fakeNode struct {
 	peers   uint64
 	// cure tells whether a restart gets it going.
 	cure bool
+	// phase is what the eyes say of it; empty is syncing.
+	phase progress.Phase
+	// finalized is its finalized epoch; nil when it does not tell.
+	finalized *uint64
 
-	restarts   int
-	invocation int
-	active     actuator.Activity
+	runs
+	el runs
 	// onState and onRestart run inside the calls; an error of onRestart is returned.
 	onState   func()
 	onRestart func() error
+	// onDo is told what is done to either client.
+	onDo func(what string)
+	// onStart runs when the consensus client is started.
+	onStart func() error
+}
+
+// runs is what a service manager knows of one client.
+type runs struct {
+	restarts   int
+	invocation int
+	active     actuator.Activity
+	log        []string
+	// did is what was done to it, in order.
+	did []string
 }
 
 const baseConfig = `
@@ -106,18 +125,25 @@ all:
 
 func newWorld(t *testing.T, edits ...string) *world {
 	t.Helper()
-	w := &world{T: t, dir: t.TempDir(), nodes: map[string]*fakeNode{}, bad: map[string][]provider.Finding{}}
+	w := worldIn(t, t.TempDir(), edits...)
+	if err := os.WriteFile(filepath.Join(w.dir, "inventory.yaml"), []byte(inventory), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// worldIn is a world whose files are there already.
+func worldIn(t *testing.T, dir string, edits ...string) *world {
+	t.Helper()
+	w := &world{T: t, dir: dir, nodes: map[string]*fakeNode{}, bad: map[string][]provider.Finding{}}
 	text := strings.NewReplacer(edits...).Replace(baseConfig)
 	c, err := config.Parse("checkpoint.yml", []byte(strings.ReplaceAll(text, "DIR", w.dir)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.cfg = c
-	if err := os.WriteFile(filepath.Join(w.dir, "inventory.yaml"), []byte(inventory), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	for _, n := range c.Nodes {
-		w.nodes[n.Name] = &fakeNode{world: w, peers: 50, invocation: 1, active: actuator.Active}
+		w.nodes[n.Name] = &fakeNode{world: w, peers: 50, runs: runs{invocation: 1, active: actuator.Active}, el: runs{invocation: 1, active: actuator.Active}}
 	}
 	return w
 }
@@ -135,13 +161,7 @@ func running(t *testing.T, edits ...string) *world {
 func (w *world) start() {
 	w.Helper()
 	var err error
-	w.journal, err = journal.Open(w.cfg.Remediation.Journal, journal.Options{Step: func(s string) error {
-		w.fence()
-		if w.step != nil {
-			return w.step(s)
-		}
-		return nil
-	}})
+	w.journal, err = journal.Open(w.cfg.Remediation.Journal, journal.Options{Step: w.hook})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -150,7 +170,7 @@ func (w *world) start() {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.engine, err = NewEngine(w.cfg, w.journal, w, w, m, log.NewNopLogger())
+	w.engine, err = NewEngine(w.cfg, w.journal, w, w, NoSilence{}, m, log.NewNopLogger())
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -165,6 +185,15 @@ func (w *world) start() {
 			w.Error(err)
 		}
 	}
+}
+
+// hook sees every step that changes the disk.
+func (w *world) hook(s string) error {
+	w.fence()
+	if w.step != nil {
+		return w.step(s)
+	}
+	return nil
 }
 
 // restart ends the engine and starts it again on what the journal has by then.
@@ -191,12 +220,16 @@ func (w *world) chain() network.Chain { return w.cfg.NetworkSpec().ChainAt(time.
 
 func (w *world) fire(node, playbook string) receiver.Alert {
 	w.Helper()
-	a := receiver.Alert{
+	a := w.alert(node, playbook)
+	w.keep(a)
+	return a
+}
+
+func (w *world) alert(node, playbook string) receiver.Alert {
+	return receiver.Alert{
 		Fingerprint: fmt.Sprintf("%s-%s-0000000", node, playbook), Status: receiver.Firing, StartsAt: time.Now(),
 		Labels: map[string]string{"alertname": "Checkpoint" + playbook, "node": node, "playbook": playbook},
 	}
-	w.keep(a)
-	return a
 }
 
 func (w *world) resolve(a receiver.Alert) {
@@ -271,16 +304,35 @@ func (w *world) inventory() string {
 
 // Actuator and Source make the world the engine's hands.
 func (w *world) Actuator(r config.Restart) (actuator.Actuator, error) {
-	name := strings.TrimSuffix(strings.TrimSuffix(r.Systemd, ".service"), "-el")
-	return unit{w.nodes[name], r.Systemd}, nil
+	if len(r.Command) > 0 {
+		return actuator.NewCommand(r.Command, 0)
+	}
+	name, execution := strings.CutSuffix(strings.TrimSuffix(r.Systemd, ".service"), "-el")
+	n := w.nodes[name]
+	if execution {
+		return unit{n, &n.el, r.Systemd}, nil
+	}
+	return unit{n, &n.runs, r.Systemd}, nil
 }
 
 func (w *world) Source(n config.Node) (source.Source, error) {
-	return Machine{Backups: filepath.Join(w.dir, "backups")}.Source(n)
+	y := n.Source.YAML
+	return source.NewYAML(source.YAML{File: y.File, Key: y.Key}, n.Name, source.Options{Backups: filepath.Join(w.dir, "backups"), Step: w.hook})
 }
 
+func (w *world) ChainData(o chaindata.Options) (chaindata.Move, error) {
+	o.Step = w.hook
+	return chaindata.Plan(o)
+}
+
+func (w *world) NetworkFiles(context.Context, config.Reset, network.Chain) (*netfiles.Staged, error) {
+	return nil, errors.New("there are none")
+}
+
+// unit is a service of the fake service manager.
 type unit struct {
 	n    *fakeNode
+	runs *runs
 	name string
 }
 
@@ -291,7 +343,7 @@ func (u unit) State(context.Context) (actuator.State, error) {
 	if u.n.onState != nil {
 		u.n.onState()
 	}
-	return actuator.State{Active: u.n.active, InvocationID: fmt.Sprint(u.n.invocation)}, nil
+	return actuator.State{Active: u.runs.active, InvocationID: fmt.Sprint(u.runs.invocation)}, nil
 }
 
 func (u unit) Restart(context.Context) (actuator.Outcome, error) {
@@ -301,13 +353,63 @@ func (u unit) Restart(context.Context) (actuator.Outcome, error) {
 			return actuator.Outcome{}, err
 		}
 	}
-	u.n.restarts++
-	u.n.invocation++
+	if err := u.begins("restart"); err != nil {
+		return actuator.Outcome{}, err
+	}
+	u.runs.restarts++
+	u.runs.invocation++
 	if u.n.cure {
 		u.n.stuck, u.n.refused = nil, false
 		u.n.peers = 50
 	}
-	return actuator.Outcome{}, nil
+	return actuator.Outcome{}, u.n.world.hook("unit: restarted")
+}
+
+func (u unit) Stop(context.Context) (actuator.Outcome, error) {
+	u.n.world.fence()
+	if u.runs.active == actuator.Inactive {
+		return actuator.Outcome{}, nil
+	}
+	if err := u.begins("stop"); err != nil {
+		return actuator.Outcome{}, err
+	}
+	u.runs.active = actuator.Inactive
+	return actuator.Outcome{}, u.n.world.hook("unit: stopped")
+}
+
+func (u unit) Start(context.Context) (actuator.Outcome, error) {
+	u.n.world.fence()
+	if u.runs.active == actuator.Active {
+		return actuator.Outcome{}, nil
+	}
+	if err := u.begins("start"); err != nil {
+		return actuator.Outcome{}, err
+	}
+	if u.runs == &u.n.runs && u.n.onStart != nil {
+		if err := u.n.onStart(); err != nil {
+			return actuator.Outcome{}, err
+		}
+	}
+	u.runs.invocation++
+	u.runs.active = actuator.Active
+	return actuator.Outcome{}, u.n.world.hook("unit: started")
+}
+
+func (u unit) Logs(context.Context, int) ([]string, error) { return u.runs.log, nil }
+
+// begins tells what is done to the node, in order, with the execution client's part marked.
+func (u unit) begins(what string) error {
+	if err := u.n.world.hook("unit: " + what); err != nil {
+		return err
+	}
+	if u.runs == &u.n.el {
+		what += " execution"
+	}
+	u.n.runs.did = append(u.n.runs.did, what)
+	if u.n.onDo != nil {
+		u.n.onDo(what)
+	}
+	return nil
 }
 
 // Look, Phase, Judge and Close make it the engine's eyes.
@@ -325,10 +427,29 @@ func (w *world) Look(_ context.Context, name string) node.Observation {
 	}
 	o.Consensus.Syncing.Value = &beacon.Syncing{HeadSlot: head}
 	o.Consensus.Peers.Value = &beacon.PeerCount{Connected: n.peers}
+	if n.finalized != nil {
+		o.Consensus.Finality.Value = &beacon.Finality{Finalized: beacon.Checkpoint{Epoch: *n.finalized}}
+	}
+	switch n.phase {
+	case progress.OldIteration:
+		o.Consensus.Identity = network.Earlier
+	case progress.WrongNetwork:
+		o.Consensus.Identity = network.Other
+	}
+	o.Consensus.Genesis.Value = &beacon.Genesis{}
 	return o
 }
 
-func (w *world) Phase(string, time.Time) progress.Phase { return progress.Syncing }
+func (w *world) Phase(name string, _ time.Time) progress.Phase {
+	n := w.nodes[name]
+	switch {
+	case n.refused:
+		return progress.Unreachable
+	case n.phase != "":
+		return n.phase
+	}
+	return progress.Syncing
+}
 
 func (w *world) Judge(_ context.Context, maxAge time.Duration) provider.Judgement {
 	w.fence()

@@ -1,0 +1,177 @@
+package remediate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/checkpoint-exporter/checkpoint_exporter/config"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
+)
+
+// errNotUndone marks what cannot be taken back for a reason that waiting does not change.
+var errNotUndone = errors.New("it could not be put back")
+
+// undo takes back the newest action of an incident that can be taken back.
+func (e *Engine) undo(ctx context.Context, c *config.Config, i *incident, n config.Node, in Intent) error {
+	u := Intent{Node: i.Node, Action: actionUndo, Target: in.Target, Undoes: in.ID, Change: in.Change, Moves: in.Moves, Files: in.Files, Before: in.Before}
+	if in.Change != nil {
+		if n.Source == nil {
+			return fmt.Errorf("%w: the node has no source configured any more", errNotUndone)
+		}
+		src, err := e.hands.Source(n)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errNotUndone, err)
+		}
+		u.From, u.To = in.Change.To, in.Change.From
+		return e.carryOut(ctx, c, i, &plan{intent: u, effect: func(ctx context.Context) (any, error) { return nil, e.restore(ctx, src, *in.Change) }})
+	}
+	s, err := e.surgeryOf(n, in)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNotUndone, err)
+	}
+	return e.carryOut(ctx, c, i, &plan{intent: u, effect: func(ctx context.Context) (any, error) { return nil, s.undo(ctx) }, jobs: 8})
+}
+
+// restore takes a change of a source back. Others of ours to the same file, for other nodes, stay.
+func (e *Engine) restore(ctx context.Context, src source.Source, change source.Change) error {
+	return source.RestoreAmong(ctx, src, change, e.changes())
+}
+
+func (e *Engine) changes() []source.Change {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.state.changes)
+}
+
+// recoverPending closes intents that have no outcome: after a crash, or when the journal could not take it. It looks what happened
+// and never repeats anything.
+func (e *Engine) recoverPending(ctx context.Context, c *config.Config) error {
+	e.mu.Lock()
+	pending := make([]Intent, 0, len(e.state.pending))
+	for _, in := range e.state.pending {
+		pending = append(pending, in)
+	}
+	e.mu.Unlock()
+	slices.SortFunc(pending, func(a, b Intent) int { return compareIDs(a.ID, b.ID) })
+	for _, in := range pending {
+		out := Outcome{Intent: in.ID, Incident: in.Incident}
+		out.Result, out.Error = e.whatHappened(ctx, c, in)
+		if out.Result == resultDone && in.Action == actionFailover && !in.Keeps {
+			if n, ok := c.Node(in.Node); ok {
+				out.RestartNeeded, out.Why = e.restartNeeded(ctx, n)
+			}
+		}
+		if err := e.finish(in, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) whatHappened(ctx context.Context, c *config.Config, in Intent) (result, why string) {
+	n, ok := c.Node(in.Node)
+	switch {
+	case !ok:
+		return resultUnknown, "the node is no longer configured"
+	case in.Change != nil:
+		return e.whatHappenedToSource(ctx, n, in)
+	case len(in.Moves) > 0:
+		return e.whatHappenedToData(ctx, n, in)
+	}
+	return e.whatHappenedToClients(ctx, n, in)
+}
+
+// whatHappenedToClients compares runs, for a restart or a stop.
+func (e *Engine) whatHappenedToClients(ctx context.Context, n config.Node, in Intent) (result, why string) {
+	changed, same := 0, 0
+	for _, client := range []string{clientExecution, clientConsensus} {
+		before, had := in.Before[client]
+		if !had {
+			continue
+		}
+		r := restartOf(n, client)
+		if r == nil {
+			return resultUnknown, fmt.Sprintf("the node has no way to restart its %s client configured any more", client)
+		}
+		a, err := e.hands.Actuator(*r)
+		if err != nil {
+			return resultUnknown, err.Error()
+		}
+		now, err := a.State(ctx)
+		switch {
+		case err != nil:
+			return resultUnknown, err.Error()
+		case before.InvocationID == "" || now.InvocationID == "":
+			return resultUnknown, fmt.Sprintf("%s does not tell whether it was restarted", a)
+		case now.InvocationID == before.InvocationID && now.Active == before.Active:
+			same++
+		default:
+			changed++
+		}
+	}
+	switch {
+	case changed == 0 && same > 0:
+		return resultNotDone, "the same run goes on"
+	case same == 0 && changed > 0:
+		return resultDone, ""
+	}
+	return resultUnknown, "the program ended between one client and the other"
+}
+
+// whatHappenedToData looks at a resync, a reset, or the undo of one. What stopped half-way is taken back: a node without its clients or
+// its data is worse than what the action was for.
+func (e *Engine) whatHappenedToData(ctx context.Context, n config.Node, in Intent) (result, why string) {
+	s, err := e.surgeryOf(n, in)
+	if err != nil {
+		return resultUnknown, err.Error()
+	}
+	result, why = s.progress(ctx)
+	switch {
+	case in.Action == actionUndo && s.undone(ctx):
+		return resultDone, ""
+	case in.Action != actionUndo && result != resultFailed:
+		return result, why
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), (&plan{jobs: 8}).timeout())
+	defer cancel()
+	if err := s.undo(ctx); err != nil {
+		return resultFailed, fmt.Sprintf("%s; and it could not be taken back: %v", why, err)
+	}
+	if in.Action == actionUndo {
+		return resultDone, ""
+	}
+	return resultFailed, why + "; it was taken back"
+}
+
+func (e *Engine) whatHappenedToSource(ctx context.Context, n config.Node, in Intent) (result, why string) {
+	if n.Source == nil {
+		return resultUnknown, "the node has no source configured any more"
+	}
+	src, err := e.hands.Source(n)
+	if err != nil {
+		return resultUnknown, err.Error()
+	}
+	cond, err := source.LookAmong(ctx, src, *in.Change, e.changes())
+	if err != nil {
+		return resultUnknown, err.Error()
+	}
+	if cond == source.Half {
+		if err := e.restore(ctx, src, *in.Change); err != nil {
+			return resultFailed, err.Error()
+		}
+		cond = source.NotApplied
+	}
+	done, notDone := source.Applied, source.NotApplied
+	if in.Action == actionUndo {
+		done, notDone = notDone, done
+	}
+	switch cond {
+	case done:
+		return resultDone, ""
+	case notDone:
+		return resultNotDone, "the source is as it was before"
+	}
+	return resultFailed, source.ErrEditedByOther.Error()
+}

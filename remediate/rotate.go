@@ -1,0 +1,98 @@
+package remediate
+
+import (
+	"fmt"
+
+	"github.com/go-kit/log/level"
+
+	"github.com/checkpoint-exporter/checkpoint_exporter/config"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
+)
+
+// rotateSize is how large a journal grows, in bytes, beyond what its beginning carries over. A year of a busy node's nights fits.
+const rotateSize = 16 << 20
+
+// rotate begins a new file when the journal has grown large. What still counts is carried over as it was written: the state after a replay of
+// the new file alone is that of before.
+func (e *Engine) rotate(c *config.Config) error {
+	if e.journal.Size() < e.rotateAt {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	carried, err := e.carried(c)
+	if err != nil {
+		return fmt.Errorf("rotate the journal: %w", err)
+	}
+	archive, err := e.journal.Rotate(counters{Opened: e.state.opened, Intents: e.state.intents}, carried...)
+	e.rotateAt = e.journal.Size() + rotateSize // what failed is not tried every round
+	if archive != "" {
+		level.Info(e.logger).Log("msg", "rotated the journal", "archive", archive, "carried", len(carried))
+	}
+	if err != nil {
+		level.Error(e.logger).Log("msg", "rotate the journal", "err", err)
+	}
+	return nil
+}
+
+// carried are the entries of what still counts: all of open incidents, of calls for people and of what was set aside, and of what
+// happened within the longest period of a guard. It is called with mu held.
+func (e *Engine) carried(c *config.Config) ([]journal.Entry, error) {
+	g := c.Remediation.Guards
+	horizon := e.clock.now().Add(-max(g.Budget.Per.Std(), g.Cooldown.Std(), g.Flapping.Per.Std(), lateFor))
+	live := map[string]bool{}
+	for _, in := range e.state.kept {
+		live[in.Incident] = true
+	}
+	for _, x := range e.state.exhausted {
+		live[x.Incident] = true
+	}
+	// An incident can be as old as it likes; one record of it within the horizon makes all of it count.
+	err := e.each(func(_, r journal.Record, payload any) {
+		if r.Time.After(horizon) {
+			live[incidentOf(payload)] = true
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	var out []journal.Entry
+	err = e.each(func(r, original journal.Record, payload any) {
+		incident := incidentOf(payload)
+		open := e.state.byID[incident] != nil
+		switch payload.(type) {
+		case *Acked, *Cleared:
+			if original.Time.After(horizon) {
+				out = append(out, journal.Carry(r))
+			}
+		case *Decision, *Observed:
+			if open {
+				out = append(out, journal.Carry(r))
+			}
+		default:
+			if open || live[incident] && incident != "" {
+				out = append(out, journal.Carry(r))
+			}
+		}
+	})
+	return out, err
+}
+
+// each reads the journal: every record as it is, as it was first written, and what it says.
+func (e *Engine) each(f func(r, original journal.Record, payload any)) error {
+	for r, err := range e.journal.Records() {
+		if err != nil {
+			return err
+		}
+		original, err := r.Original()
+		if err != nil {
+			return err
+		}
+		payload, err := payloadOf(original)
+		if err != nil {
+			return fmt.Errorf("journal record %d: read %s: %w", r.Seq, original.Kind, err)
+		}
+		f(r, original, payload)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package remediate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-kit/log/level"
+
+	"github.com/checkpoint-exporter/checkpoint_exporter/config"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
+)
+
+// settleEvery is how often it is looked whether a node is well, so that what was set aside for it can go.
+const settleEvery = time.Minute
+
+// settle lets go of what taking back would have needed, for nodes that are well. Until then it stays, however long that is, and whatever
+// became of the incident.
+func (e *Engine) settle(ctx context.Context, c *config.Config) error {
+	e.mu.Lock()
+	var due []Intent
+	for _, in := range e.state.kept {
+		i := e.state.byID[in.Incident]
+		if time.Now().After(e.settleAt[in.ID]) && (i == nil || i.Stage == stageSettled) {
+			due = append(due, in)
+		}
+	}
+	e.mu.Unlock()
+	slices.SortFunc(due, func(a, b Intent) int { return compareIDs(a.ID, b.ID) })
+	for _, in := range due {
+		if ctx.Err() != nil {
+			return nil
+		}
+		e.settleAt[in.ID] = time.Now().Add(settleEvery)
+		n, ok := c.Node(in.Node)
+		if !ok || c.Remediation.Mode != config.Act || e.pauseAnswer(c.Remediation.Guards.PauseFile).Blocks || !e.well(ctx, n) {
+			continue
+		}
+		what, err := e.letGo(ctx, n, in)
+		if err != nil {
+			level.Error(e.logger).Log("msg", "cannot delete what was set aside", "node", in.Node, "intent", in.ID, "err", err)
+			continue
+		}
+		delete(e.settleAt, in.ID)
+		level.Info(e.logger).Log("msg", "deleted what was set aside", "node", in.Node, "intent", in.ID, "what", what)
+		if err := e.write(kindSettled, Settled{Intent: in.ID, Incident: in.Incident, What: what}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// well tells whether a node follows the right chain, by our own look.
+func (e *Engine) well(ctx context.Context, n config.Node) bool {
+	o := e.eyes.Look(ctx, n.Name)
+	return o.Consensus.Up() && slices.Contains([]string{"syncing", "optimistic", "backfilling", "synced"}, string(e.eyes.Phase(n.Name, time.Now())))
+}
+
+// letGo deletes what an intent keeps. It can be repeated.
+func (e *Engine) letGo(ctx context.Context, n config.Node, in Intent) (what string, err error) {
+	var words []string
+	var errs []error
+	for _, m := range in.Moves {
+		errs = append(errs, m.Delete(ctx))
+		for _, p := range m.Places {
+			words = append(words, "deleted "+p.Aside)
+		}
+	}
+	if in.Files != nil {
+		errs = append(errs, in.Files.Settle(ctx))
+		words = append(words, "deleted the old network files")
+	}
+	if in.Change != nil && n.Source != nil {
+		src, err := e.hands.Source(n)
+		if err != nil {
+			return "", err
+		}
+		if r, ok := src.(source.Recreating); ok {
+			errs = append(errs, r.Settle(ctx, *in.Change))
+			words = append(words, "removed the old container")
+		}
+	}
+	return strings.Join(words, ", "), errors.Join(errs...)
+}
+
+// Silencer silences a node's other alerts while an action on it is under way. Whatever goes wrong with that never stops an action.
+type Silencer interface {
+	// Hold begins or extends a lease. It returns at once when there is nothing to do yet.
+	Hold(ctx context.Context, node, incident string)
+	// Release ends a node's lease, if there is one.
+	Release(ctx context.Context, node string)
+}
+
+// NoSilence silences nothing.
+type NoSilence struct{}
+
+// Hold does nothing.
+func (NoSilence) Hold(context.Context, string, string) {}
+
+// Release does nothing.
+func (NoSilence) Release(context.Context, string) {}
+
+// silence holds a lease for each node that is under remediation, and for no other.
+func (e *Engine) silence(ctx context.Context, c *config.Config) {
+	if ctx.Err() != nil {
+		return
+	}
+	held := map[string]string{}
+	e.mu.Lock()
+	for _, i := range e.state.open {
+		if i.Stage == stageActing || i.Stage == stageVerifying || i.RestartDue {
+			held[i.Node] = i.Incident
+		}
+	}
+	e.mu.Unlock()
+	for _, n := range c.Nodes {
+		if incident, is := held[n.Name]; is {
+			e.leases.Hold(ctx, n.Name, incident)
+		} else {
+			e.leases.Release(ctx, n.Name)
+		}
+	}
+}
+
+// ErrNoNode is returned for a node that is not configured.
+var ErrNoNode = errors.New("no such node is configured")
+
+// Ack takes a person's word that a node has been seen to.
+func (e *Engine) Ack(a Acked) error {
+	e.mu.Lock()
+	_, known := e.cfg.Node(a.Node)
+	_, playbook := e.cfg.Remediation.Playbooks[a.Playbook]
+	e.mu.Unlock()
+	if !known {
+		return fmt.Errorf("%w: %q", ErrNoNode, a.Node)
+	}
+	if a.Playbook != "" && !playbook {
+		return fmt.Errorf("%w: no playbook %q", ErrNoNode, a.Playbook)
+	}
+	if err := e.write(kindAcked, a); err != nil {
+		return err
+	}
+	level.Info(e.logger).Log("msg", "acknowledged", "node", a.Node, "playbook", a.Playbook, "by", a.By, "reason", a.Reason)
+	return nil
+}
