@@ -24,12 +24,24 @@ type stateHead struct {
 	header  uint64
 }
 
+// Why a process ends or a state is refused. Each client has its own words for these; see log.go.
+var (
+	errDiskFull                = errors.New("no space left on device")
+	errCorrupt                 = errors.New("the database is corrupt")
+	errOutsideWeakSubjectivity = errors.New("cannot sync outside of weak subjectivity period")
+	errTooOld                  = errors.New("the state is of a fork that is not known")
+	errOtherNetwork            = errors.New("the state is of another network; ensure the provider is a node of the right one")
+	errStaleProvider           = errors.New("cannot sync outside of the weak subjectivity period")
+)
+
 // bootstrap makes a database from the provider at base, or from the genesis where the client does so, as the client would. An error ends
 // the process.
 func (n *Node) bootstrap(ctx context.Context, base string) (*database, error) {
 	q := n.opts.Client.quirks()
 	now := n.sim.opts.Clock()
-	right := n.sim.rightChain(now)
+	n.mu.Lock()
+	right, old := newLedger(n.sim.opts.Seed, n.files), n.faults.has(KindTooOld)
+	n.mu.Unlock()
 	genesis := func() *database { return n.newDatabase(right, 0, now) }
 	if base == "" {
 		if q.needsURL {
@@ -38,6 +50,9 @@ func (n *Node) bootstrap(ctx context.Context, base string) (*database, error) {
 		return genesis(), nil
 	}
 	head, err := n.download(ctx, strings.TrimSuffix(base, "/"), q)
+	if err == nil && old {
+		err = errTooOld
+	}
 	if err == nil {
 		err = n.distrust(head, right, q)
 	}
@@ -47,6 +62,9 @@ func (n *Node) bootstrap(ctx context.Context, base string) (*database, error) {
 		return nil, ctx.Err()
 	case q.fallsBack:
 		n.note("falling back to the genesis state", err)
+		n.mu.Lock()
+		n.logRefusal(n.sim.opts.Clock(), levelWarn, err)
+		n.mu.Unlock()
 		return genesis(), nil
 	default:
 		return nil, fmt.Errorf("checkpoint sync from %s: %w", base, err)
@@ -213,13 +231,13 @@ func (n *Node) distrust(h stateHead, right ledger, q quirks) error {
 	now := c.Slot(n.sim.opts.Clock())
 	switch {
 	case !q.believes && (h.genesis != uint64(right.chain.GenesisTime.Unix()) || h.gvr != right.gvr):
-		return errors.New("the state is of another network; ensure the provider is a node of the right one")
+		return errOtherNetwork
 	case h.header > h.slot || h.slot > now:
 		return fmt.Errorf("the state of slot %d is from the future", h.slot)
 	case q.aligned && h.slot%c.SlotsPerEpoch != 0:
 		return errors.New("the state's slot must fall on an epoch boundary")
 	case q.freshness && c.WeakSubjectivityEpochs > 0 && c.EpochOf(now) > c.EpochOf(h.slot)+c.WeakSubjectivityEpochs:
-		return errors.New("cannot sync outside of the weak subjectivity period")
+		return errStaleProvider
 	}
 	return nil
 }

@@ -21,7 +21,9 @@ import (
 //	POST   /providers/{name}/fault?kind=…     DELETE /providers/{name}/fault[?kind=…]
 //	GET    /nodes/{name}                      one node
 //	POST   /nodes/{name}/fault?kind=…         DELETE /nodes/{name}/fault[?kind=…]
-//	POST   /nodes/{name}/{restart|stop|start|wipe|stop_execution|restart_execution}
+//	POST   /nodes/{name}/{restart|stop|start|start_consensus|wipe|reconfigure|reset}
+//	POST   /nodes/{name}/{restart|stop|start|wipe}_execution
+//	GET    /nodes/{name}/logs                 the last lines of both clients
 //
 // The other query parameters of a fault are the fields of Fault by their JSON names, durations as Go writes them: delay=2s,
 // retry_after=30s, code, bytes, to, network, part, epochs, path, cure. A restart answers when the process was started, which is not yet
@@ -75,6 +77,14 @@ func (s *Simulation) Control() http.Handler {
 		})
 	}
 	node("GET /nodes/{name}", func(*Node, *http.Request) error { return nil })
+	mux.HandleFunc("GET /nodes/{name}/logs", func(w http.ResponseWriter, r *http.Request) {
+		n := s.Node(r.PathValue("name"))
+		if n == nil {
+			refuse(w, http.StatusNotFound, fmt.Errorf("no node %q", r.PathValue("name")))
+			return
+		}
+		tell(w, http.StatusOK, map[string][]string{"consensus": n.Logs(maxLogLines), "execution": n.ExecutionLogs(maxLogLines)})
+	})
 	node("POST /nodes/{name}/fault", func(n *Node, r *http.Request) error { return setFrom(r, n.SetFault) })
 	node("DELETE /nodes/{name}/fault", func(n *Node, r *http.Request) error { return n.ClearFaults(kindsOf(r)...) })
 	// A client that hangs up must not leave the process half started.
@@ -85,7 +95,12 @@ func (s *Simulation) Control() http.Handler {
 		"restart_execution": func(n *Node, r *http.Request) error { return n.RestartExecution(lasting(r)) },
 		"stop":              func(n *Node, _ *http.Request) error { n.Stop(); return nil },
 		"stop_execution":    func(n *Node, _ *http.Request) error { n.StopExecution(); return nil },
+		"start_consensus":   func(n *Node, r *http.Request) error { return n.StartConsensus(lasting(r)) },
+		"start_execution":   func(n *Node, r *http.Request) error { return n.StartExecution(lasting(r)) },
+		"reset":             func(n *Node, r *http.Request) error { return n.Reset(lasting(r)) },
 		"wipe":              func(n *Node, _ *http.Request) error { n.Wipe(); return nil },
+		"wipe_execution":    func(n *Node, _ *http.Request) error { n.WipeExecution(); return nil },
+		"reconfigure":       func(n *Node, _ *http.Request) error { n.Reconfigure(); return nil },
 	} {
 		node("POST /nodes/{name}/"+verb, do)
 	}

@@ -140,6 +140,8 @@ type execView struct {
 	highest, since uint64
 	syncing        bool
 	peers          int
+	// healed and healing count trie nodes, indexing blocks.
+	healed, healing, indexing uint64
 }
 
 // execView looks at the node; n.mu must not be held.
@@ -147,15 +149,20 @@ func (n *Node) execView() execView {
 	v := n.view()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	l := v.chain
-	if !l.chain.HasClock() {
-		l = n.sim.rightChain(v.now)
+	e := execView{ledger: newLedger(n.sim.opts.Seed, n.execChain), head: n.execHead, final: v.finalSlotOrZero(), highest: v.head, peers: n.opts.Peers}
+	if l, ok := n.elsewhere(v.now); ok {
+		e.ledger, e.head = l, v.head
 	}
-	e := execView{ledger: l, head: n.execHead, final: v.finalSlotOrZero(), highest: v.head, peers: n.opts.Peers}
-	if _, ok := n.elsewhere(v.now); ok {
-		e.head = v.head
+	if f, ok := n.faults.get(KindExecutionWrongNetwork); ok {
+		e.ledger = newLedger(n.sim.opts.Seed, previousChain(n.sim.opts.Network, n.execChain))
+		if f.Network != "" {
+			if c, err := otherChain(n.sim.opts.Network, f.Network, v.now); err == nil {
+				e.ledger = newLedger(n.sim.opts.Seed, c)
+			}
+		}
 	}
-	if n.faults.has(KindNoPeers) || n.faults.has(KindOldIteration) {
+	if n.faults.has(KindNoPeers) || n.faults.has(KindOldIteration) || n.faults.has(KindExecutionNoPeers) ||
+		e.ledger.gvr != v.chain.gvr && v.chain.chain.HasClock() {
 		e.peers = 0
 	}
 	const lost, rate = 5000, 20 // blocks, and blocks a second
@@ -165,6 +172,13 @@ func (n *Node) execView() execView {
 		e.head = min(e.since+uint64(max(0, v.now.Sub(n.execSince).Seconds())*rate), e.highest-min(e.highest, 1))
 	case n.faults.has(KindOptimistic):
 		e.syncing, e.since = true, e.head
+	case n.faults.has(KindExecutionHealing):
+		// What is healed grows, and what is still to be healed goes up and down with it.
+		e.syncing, e.since = true, e.head
+		e.healed = uint64(max(0, v.now.Sub(n.execSince).Seconds()) * 100)
+		e.healing = 1000 + e.healed%5000
+	case n.faults.has(KindExecutionIndexing):
+		e.syncing, e.highest, e.indexing = true, e.head, 1000
 	}
 	e.final = min(e.final, e.head)
 	return e
@@ -209,12 +223,12 @@ func (e execView) sync() any {
 	}
 	out := map[string]any{
 		"startingBlock": quantity(e.since), "currentBlock": quantity(e.head), "highestBlock": quantity(e.highest),
-		"txIndexFinishedBlocks": quantity(e.head), "txIndexRemainingBlocks": quantity(0),
+		"txIndexFinishedBlocks": quantity(e.head - min(e.head, e.indexing)), "txIndexRemainingBlocks": quantity(e.indexing),
+		"healedTrienodes": quantity(e.healed), "healingTrienodes": quantity(e.healing),
 	}
 	for _, k := range []string{
 		"syncedAccounts", "syncedAccountBytes", "syncedBytecodes", "syncedBytecodeBytes", "syncedStorage", "syncedStorageBytes",
-		"healedTrienodes", "healedTrienodeBytes", "healedBytecodes", "healedBytecodeBytes", "healingTrienodes", "healingBytecode",
-		"stateIndexRemaining",
+		"healedTrienodeBytes", "healedBytecodes", "healedBytecodeBytes", "healingBytecode", "stateIndexRemaining",
 	} {
 		out[k] = quantity(0)
 	}

@@ -32,6 +32,10 @@ const (
 	KindGzipBomb Kind = "gzip_bomb"
 	// KindRedirect sends the client to the same route below Fault.To.
 	KindRedirect Kind = "redirect"
+	// KindTrickle sends bodies at Fault.Bytes a second in real time, 8 KiB when it is 0: their beginning comes at once.
+	KindTrickle Kind = "trickle"
+	// KindClockSkew has a clock that is Fault.Delay ahead, as Date headers tell it; negative is behind.
+	KindClockSkew Kind = "clock_skew"
 )
 
 // What can be wrong with the chain that a provider or a node serves.
@@ -80,14 +84,33 @@ const (
 	KindAPIHang Kind = "api_hang"
 	// KindBackfillStall freezes the backfill.
 	KindBackfillStall Kind = "backfill_stall"
+	// KindTooOld cannot read a state of the present fork, whoever serves it.
+	KindTooOld Kind = "too_old"
+	// KindCorruptDatabase ends the consensus client at once, and at each start that finds its database.
+	KindCorruptDatabase Kind = "corrupt_database"
+	// KindDiskFull ends the consensus client at once, and at each start.
+	KindDiskFull Kind = "disk_full"
+	// KindEngineAuth lets the execution client refuse the consensus client's JWT; the head freezes.
+	KindEngineAuth Kind = "engine_auth"
+	// KindInvalidPayload lets the execution client hold the chain for invalid: its head stands still and the node's is optimistic.
+	KindInvalidPayload Kind = "invalid_payload"
+	// KindExecutionNoPeers leaves the execution client without peers and so without blocks, and the head optimistic.
+	KindExecutionNoPeers Kind = "execution_no_peers"
+	// KindExecutionHealing keeps the execution client healing the state of a snap sync: it fetches and imports nothing.
+	KindExecutionHealing Kind = "execution_healing"
+	// KindExecutionIndexing lets the execution client build its indexes while it follows: eth_syncing is not false.
+	KindExecutionIndexing Kind = "execution_indexing"
+	// KindExecutionWrongNetwork puts the execution client alone on the preset of Fault.Network, the iteration before when it is empty.
+	KindExecutionWrongNetwork Kind = "execution_wrong_network"
 )
 
 var (
-	serverKinds   = []Kind{KindSlow, KindHang, KindStatus, KindHTML, KindTruncated, KindJSONError, KindRateLimited, KindHuge, KindGzipBomb, KindRedirect}
+	serverKinds   = []Kind{KindSlow, KindHang, KindStatus, KindHTML, KindTruncated, KindJSONError, KindRateLimited, KindHuge, KindGzipBomb, KindRedirect, KindTrickle, KindClockSkew}
 	providerKinds = slices.Concat(serverKinds, []Kind{KindWrongNetwork, KindOldIteration, KindDown, KindStale, KindFrozen,
 		KindOtherRoot, KindNoFinality, KindLightMode, KindAdvancedState, KindUnaligned})
 	nodeKinds = slices.Concat(serverKinds, []Kind{KindWrongNetwork, KindOldIteration, KindStall, KindNoPeers, KindOptimistic,
-		KindExecutionDown, KindExecutionSyncing, KindAPIClosed, KindAPIHang, KindBackfillStall})
+		KindExecutionDown, KindExecutionSyncing, KindAPIClosed, KindAPIHang, KindBackfillStall, KindTooOld, KindCorruptDatabase, KindDiskFull,
+		KindEngineAuth, KindInvalidPayload, KindExecutionNoPeers, KindExecutionHealing, KindExecutionIndexing, KindExecutionWrongNetwork})
 )
 
 // ProviderKinds are the faults that a provider can have.
@@ -112,8 +135,9 @@ const (
 type Cure string
 
 const (
-	// CureDefault is CureRestart for a stall, a hanging or closed API and a stalled backfill, CureRestartExecution for a
-	// dead execution client, CureWipe for a wrong chain, and CureNever for the others.
+	// CureDefault is CureRestart for a stall, a hanging or closed API and a stalled backfill, CureRestartExecution for an execution client
+	// that is dead or without peers, CureWipe for a wrong chain and a corrupt database, CureWipeExecution for an execution client on a
+	// wrong chain, and CureNever for the others.
 	CureDefault Cure = ""
 	// CureNever leaves the fault in force until it is cleared.
 	CureNever Cure = "never"
@@ -121,8 +145,12 @@ const (
 	CureRestart Cure = "restart"
 	// CureRestartExecution is a restart of the execution client.
 	CureRestartExecution Cure = "restart_execution"
-	// CureWipe is a start without the database.
+	// CureWipe is a start without the database, as in a resync.
 	CureWipe Cure = "wipe"
+	// CureWipeExecution is a start of the execution client without its database.
+	CureWipeExecution Cure = "wipe_execution"
+	// CureReset is a start of both clients without their databases, with the network files of the present chain.
+	CureReset Cure = "reset"
 )
 
 // Fault is one thing that is wrong. Its zero fields take the defaults told at the kinds.
@@ -130,17 +158,17 @@ type Fault struct {
 	Kind Kind `json:"kind" yaml:"kind"`
 	// Path narrows a fault of the server to routes that begin with it.
 	Path string `json:"path,omitempty" yaml:"path,omitempty"`
-	// Delay of KindSlow, in real time.
+	// Delay of KindSlow, in real time, and of KindClockSkew.
 	Delay time.Duration `json:"delay,omitempty" yaml:"delay,omitempty"`
 	// Code of KindStatus.
 	Code int `json:"code,omitempty" yaml:"code,omitempty"`
 	// RetryAfter of KindRateLimited, sent in whole seconds; no header when 0.
 	RetryAfter time.Duration `json:"retry_after,omitempty" yaml:"retry_after,omitempty"`
-	// Bytes of KindHuge and KindGzipBomb.
+	// Bytes of KindHuge and KindGzipBomb; of KindTrickle in a second.
 	Bytes int64 `json:"bytes,omitempty" yaml:"bytes,omitempty"`
 	// To is the base URL of KindRedirect.
 	To string `json:"to,omitempty" yaml:"to,omitempty"`
-	// Network of KindWrongNetwork.
+	// Network of KindWrongNetwork and KindExecutionWrongNetwork.
 	Network string `json:"network,omitempty" yaml:"network,omitempty"`
 	// Part of KindOldIteration; PartAll when empty.
 	Part Part `json:"part,omitempty" yaml:"part,omitempty"`
@@ -236,6 +264,41 @@ func APIHang() Fault { return Fault{Kind: KindAPIHang} }
 // BackfillStall freezes the backfill.
 func BackfillStall() Fault { return Fault{Kind: KindBackfillStall} }
 
+// Trickle sends bodies at some bytes a second.
+func Trickle(perSecond int64) Fault { return Fault{Kind: KindTrickle, Bytes: perSecond} }
+
+// ClockSkew sets a server's clock ahead.
+func ClockSkew(ahead time.Duration) Fault { return Fault{Kind: KindClockSkew, Delay: ahead} }
+
+// TooOld is a client from before the present fork.
+func TooOld() Fault { return Fault{Kind: KindTooOld} }
+
+// CorruptDatabase ends a consensus client until it starts without its database.
+func CorruptDatabase() Fault { return Fault{Kind: KindCorruptDatabase} }
+
+// DiskFull ends a consensus client until there is room again.
+func DiskFull() Fault { return Fault{Kind: KindDiskFull} }
+
+// EngineAuth gives the two clients of a node different JWT secrets.
+func EngineAuth() Fault { return Fault{Kind: KindEngineAuth} }
+
+// InvalidPayload has the execution client refuse the chain.
+func InvalidPayload() Fault { return Fault{Kind: KindInvalidPayload} }
+
+// ExecutionNoPeers takes the execution client's peers away until it is restarted.
+func ExecutionNoPeers() Fault { return Fault{Kind: KindExecutionNoPeers} }
+
+// ExecutionHealing keeps the execution client healing.
+func ExecutionHealing() Fault { return Fault{Kind: KindExecutionHealing} }
+
+// ExecutionIndexing has the execution client build indexes.
+func ExecutionIndexing() Fault { return Fault{Kind: KindExecutionIndexing} }
+
+// ExecutionWrongNetwork puts the execution client on another network, a preset by its name, or on the iteration before.
+func ExecutionWrongNetwork(preset string) Fault {
+	return Fault{Kind: KindExecutionWrongNetwork, Network: preset}
+}
+
 // CuredBy is the fault with another cure.
 func (f Fault) CuredBy(c Cure) Fault {
 	f.Cure = c
@@ -256,10 +319,12 @@ func (f Fault) cure() Cure {
 	switch f.Kind {
 	case KindStall, KindAPIClosed, KindAPIHang, KindHang, KindBackfillStall:
 		return CureRestart
-	case KindExecutionDown:
+	case KindExecutionDown, KindExecutionNoPeers:
 		return CureRestartExecution
-	case KindWrongNetwork, KindOldIteration:
+	case KindWrongNetwork, KindOldIteration, KindCorruptDatabase:
 		return CureWipe
+	case KindExecutionWrongNetwork:
+		return CureWipeExecution
 	}
 	return CureNever
 }
@@ -274,7 +339,7 @@ func (f Fault) check(known []Kind) error {
 		return fmt.Errorf("unknown fault %q; one of %s", f.Kind, strings.Join(words, " "))
 	}
 	switch {
-	case f.Delay < 0 || f.RetryAfter < 0 || f.Bytes < 0:
+	case f.Delay < 0 && f.Kind != KindClockSkew || f.RetryAfter < 0 || f.Bytes < 0:
 		return fmt.Errorf("fault %s: a negative length makes no sense", f.Kind)
 	case f.Epochs > 1<<32:
 		return fmt.Errorf("fault %s: %d epochs are more than any chain has", f.Kind, f.Epochs)
@@ -286,8 +351,8 @@ func (f Fault) check(known []Kind) error {
 		return fmt.Errorf("fault %s cannot be narrowed to a path", f.Kind)
 	case !slices.Contains([]Part{"", PartAll, PartGenesis, PartFinality}, f.Part):
 		return fmt.Errorf("fault %s: unknown part %q; one of all genesis finality", f.Kind, f.Part)
-	case !slices.Contains([]Cure{CureDefault, CureNever, CureRestart, CureRestartExecution, CureWipe}, f.Cure):
-		return fmt.Errorf("fault %s: unknown cure %q; one of never restart restart_execution wipe", f.Kind, f.Cure)
+	case !slices.Contains([]Cure{CureDefault, CureNever, CureRestart, CureRestartExecution, CureWipe, CureWipeExecution, CureReset}, f.Cure):
+		return fmt.Errorf("fault %s: unknown cure %q; one of never restart restart_execution wipe wipe_execution reset", f.Kind, f.Cure)
 	}
 	return nil
 }

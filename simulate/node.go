@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-kit/log/level"
+
+	"github.com/checkpoint-exporter/checkpoint_exporter/network"
 )
 
 // NodeOptions are a node's. All may be left out. Durations and speeds are in the clock's time.
@@ -101,18 +103,25 @@ type Node struct {
 	door sync.Mutex
 	proc *process
 
-	mu         sync.Mutex
-	faults     faults
-	state      State
-	changed    chan struct{} // closed when the state changes, and replaced
+	mu      sync.Mutex
+	faults  faults
+	state   State
+	changed chan struct{} // closed when the state changes, and replaced
+	// files are the clients' network files: what a database is begun with.
+	files      network.Chain
 	db         *database
 	wiped      bool
 	lastError  string
 	starts     []Start
+	crash      chan error // takes why a running process ends by itself
 	execUp     bool
+	execChain  network.Chain // of the execution client's database
+	execWiped  bool
 	execHead   uint64
 	execSince  time.Time // when the execution client fell behind
 	execStarts []time.Time
+	logs       clientLog
+	execLogs   clientLog
 }
 
 // process is the goroutine that stands for the consensus client's process.
@@ -128,7 +137,7 @@ func (s *Simulation) AddNode(name string, o NodeOptions) (*Node, error) {
 		return fail(err)
 	}
 	n := &Node{
-		sim: s, name: name, opts: o, state: StateStopped, changed: make(chan struct{}),
+		sim: s, name: name, opts: o, state: StateStopped, changed: make(chan struct{}), crash: make(chan error, 1),
 		http: &http.Client{Transport: &http.Transport{
 			DialContext: s.opts.Sockets.DialContext, DisableCompression: !o.Client.quirks().gzip, DisableKeepAlives: true,
 		}},
@@ -140,6 +149,8 @@ func (s *Simulation) AddNode(name string, o NodeOptions) (*Node, error) {
 		}
 	}
 	now := s.opts.Clock()
+	n.files = s.opts.Network.ChainAt(now)
+	n.execChain = n.files
 	if o.Database {
 		l := s.rightChain(now)
 		n.db = n.newDatabase(l, 0, now)
@@ -187,7 +198,7 @@ func (n *Node) set(f Fault) error {
 		return err
 	}
 	now := n.sim.opts.Clock()
-	if f.Kind == KindWrongNetwork {
+	if f.Kind == KindWrongNetwork || f.Kind == KindExecutionWrongNetwork && f.Network != "" {
 		if _, err := otherChain(n.sim.opts.Network, f.Network, now); err != nil {
 			return err
 		}
@@ -196,8 +207,14 @@ func (n *Node) set(f Fault) error {
 	defer n.mu.Unlock()
 	n.advance(now)
 	n.faults = n.faults.with(f)
-	if f.Kind == KindExecutionSyncing {
+	if f.Kind == KindExecutionSyncing || f.Kind == KindExecutionHealing {
 		n.execSince = now
+	}
+	if why := n.broken(now); why != nil && n.state == StateRunning {
+		select {
+		case n.crash <- why:
+		default:
+		}
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ type NodeStatus struct {
 	Synced      bool   `json:"synced"`
 	Peers       int    `json:"peers"`
 	Database    bool   `json:"database"`
+	// Iteration is that of the clients' network files; 0 for a network that does not reset.
+	Iteration uint64 `json:"iteration"`
 	// LastError is why the process last exited, in the client's manner.
 	LastError string  `json:"last_error,omitempty"`
 	Starts    []Start `json:"starts"`
@@ -44,12 +46,23 @@ func (n *Node) advance(now time.Time) {
 		return
 	}
 	peers := n.peersNow(n.db.at) > 0
-	execution := n.exec == nil || n.execOpen()
+	execution := n.exec == nil || n.execOpen() && !n.faults.has(KindEngineAuth)
 	moving := n.state == StateRunning && peers && execution && !n.faults.has(KindStall)
 	n.db.advance(now, moving, !n.faults.has(KindBackfillStall))
-	if n.state == StateRunning && execution && !n.faults.has(KindExecutionSyncing) && !n.faults.has(KindOptimistic) {
+	if n.state == StateRunning && execution && n.verifies() {
 		n.execHead = n.db.head
 	}
+}
+
+// verifies tells whether the execution client imports what the consensus client hands it; n.mu is held.
+func (n *Node) verifies() bool {
+	for _, k := range []Kind{KindExecutionSyncing, KindOptimistic, KindInvalidPayload, KindExecutionNoPeers, KindExecutionHealing, KindExecutionWrongNetwork} {
+		if n.faults.has(k) {
+			return false
+		}
+	}
+	c := n.db.ledger.chain
+	return n.exec == nil || c.DepositChainID == 0 || n.execChain.DepositChainID == c.DepositChainID
 }
 
 // finalized is the slot of the node's finalized block; n.mu is held.
@@ -76,8 +89,8 @@ func (n *Node) view() view {
 	n.advance(now)
 	v := view{
 		client: n.opts.Client, version: n.opts.Version, now: now, validators: n.sim.opts.Validators, known: true,
-		peers: n.peersNow(now), elOffline: n.exec != nil && !n.execOpen(),
-		optimistic: n.faults.has(KindOptimistic) || n.faults.has(KindExecutionSyncing),
+		peers: n.peersNow(now), elOffline: n.exec != nil && (!n.execOpen() || n.faults.has(KindEngineAuth)),
+		optimistic: n.db != nil && !n.verifies(),
 	}
 	caughtUp, backfill := false, false
 	if n.db != nil {
@@ -87,6 +100,7 @@ func (n *Node) view() view {
 		backfill = n.db.backfillSpeed > 0 && v.oldest > 0
 	}
 	if l, ok := n.elsewhere(now); ok {
+		v.optimistic = n.faults.has(KindOptimistic) || n.faults.has(KindExecutionSyncing)
 		v.chain, v.head, v.anchor, v.oldest = l, l.slotAt(now), 0, 0
 		v.final = l.finality(l.chain.EpochOf(v.head))
 		caughtUp, backfill = true, false
@@ -162,7 +176,7 @@ func (n *Node) Status() NodeStatus {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s := NodeStatus{
-		State: n.state, Peers: v.peers, Database: n.db != nil && !n.wiped, LastError: n.lastError,
+		State: n.state, Peers: v.peers, Iteration: n.files.Iteration, Database: n.db != nil && !n.wiped, LastError: n.lastError,
 		Starts: append([]Start{}, n.starts...), ExecutionStarts: append([]time.Time{}, n.execStarts...),
 	}
 	if v.chain.chain.HasClock() {

@@ -39,17 +39,44 @@ type Start struct {
 func (n *Node) Start(ctx context.Context) error {
 	n.life.Lock()
 	defer n.life.Unlock()
+	if err := n.startExecution(ctx); err != nil {
+		return err
+	}
 	return n.start(ctx)
 }
 
-func (n *Node) start(ctx context.Context) error {
+// StartConsensus starts the consensus client alone.
+func (n *Node) StartConsensus(ctx context.Context) error {
+	n.life.Lock()
+	defer n.life.Unlock()
+	return n.start(ctx)
+}
+
+// StartExecution starts the execution client alone. One without a database begins at the genesis of its network files.
+func (n *Node) StartExecution(ctx context.Context) error {
+	n.life.Lock()
+	defer n.life.Unlock()
+	return n.startExecution(ctx)
+}
+
+func (n *Node) startExecution(ctx context.Context) error {
+	now := n.sim.opts.Clock()
 	n.mu.Lock()
-	n.advance(n.sim.opts.Clock())
+	n.advance(now)
 	if !n.execUp {
 		n.execUp = true
-		n.execStarts = append(n.execStarts, n.sim.opts.Clock())
+		if n.execWiped {
+			n.execWiped, n.execChain, n.execHead = false, n.files, 0
+			n.faults = n.faults.curedBy(CureWipeExecution)
+		}
+		n.execStarts = append(n.execStarts, now)
+		n.execLogs.add(execLine(now, "INFO", "Starting Geth"))
 	}
 	n.mu.Unlock()
+	return n.settle(ctx)
+}
+
+func (n *Node) start(ctx context.Context) error {
 	if p := n.proc; p != nil {
 		select {
 		case <-p.done: // it exited for good
@@ -87,7 +114,7 @@ func (n *Node) stop() {
 	_ = n.settle(context.Background()) // closing does not fail
 }
 
-// Restart stops and starts the consensus client: it keeps its database, reads its source again, and is cured of what a restart
+// Restart stops and starts the consensus client alone: it keeps its database, reads its source again, and is cured of what a restart
 // cures.
 func (n *Node) Restart(ctx context.Context) error {
 	n.life.Lock()
@@ -101,6 +128,37 @@ func (n *Node) Wipe() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.wiped = true
+}
+
+// WipeExecution deletes the execution client's database. A running process goes on until its next start.
+func (n *Node) WipeExecution() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.execWiped = true
+}
+
+// Reconfigure gives both clients the network files of the chain that should be running now. They read them when they begin a database.
+func (n *Node) Reconfigure() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.files = n.sim.opts.Network.ChainAt(n.sim.opts.Clock())
+	n.faults = n.faults.curedBy(CureReset)
+}
+
+// Reset brings the node onto the chain that should be running now: both clients are stopped, get its network files and lose their
+// databases, and are started, the execution client first.
+func (n *Node) Reset(ctx context.Context) error {
+	n.life.Lock()
+	defer n.life.Unlock()
+	n.stop()
+	n.stopExecution()
+	n.Reconfigure()
+	n.Wipe()
+	n.WipeExecution()
+	if err := n.startExecution(ctx); err != nil {
+		return err
+	}
+	return n.start(ctx)
 }
 
 // StopExecution ends the execution client's process.
@@ -124,12 +182,16 @@ func (n *Node) RestartExecution(ctx context.Context) error {
 	defer n.life.Unlock()
 	n.stopExecution()
 	n.mu.Lock()
-	n.advance(n.sim.opts.Clock())
-	n.execUp = true
-	n.execStarts = append(n.execStarts, n.sim.opts.Clock())
 	n.faults = n.faults.curedBy(CureRestartExecution)
 	n.mu.Unlock()
-	return n.settle(ctx)
+	return n.startExecution(ctx)
+}
+
+// ExecutionUp tells whether the execution client's process runs.
+func (n *Node) ExecutionUp() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.execUp
 }
 
 // Close ends both processes and waits for them.
@@ -187,7 +249,13 @@ func (n *Node) begin() (source string, ready bool) {
 	if len(n.starts) > 0 {
 		n.faults = n.faults.curedBy(CureRestart)
 	}
-	if n.db != nil && n.opts.Client.quirks().resets && n.db.ledger.gvr != n.sim.rightChain(now).gvr {
+	q := n.opts.Client.quirks()
+	if right := n.sim.rightChain(now); q.resets && n.files.Iteration != right.chain.Iteration {
+		n.files = right.chain
+		n.wiped = n.wiped || n.db != nil && n.db.ledger.gvr != right.gvr
+	}
+	if q.refetches && n.db != nil && n.tooOld(now) {
+		n.log(now, levelWarn, "the database is outside the weak subjectivity period, and is not gone on from")
 		n.wiped = true
 	}
 	if n.wiped {
@@ -195,13 +263,18 @@ func (n *Node) begin() (source string, ready bool) {
 		n.faults = n.faults.curedBy(CureWipe)
 	}
 	if n.db != nil {
-		if n.opts.Client.quirks().rewinds && len(n.starts) > 0 {
+		if q.rewinds && len(n.starts) > 0 {
 			n.db.head = n.finalized(n.db)
 		}
 		n.db.begin()
 	}
 	n.starts = append(n.starts, Start{At: now, Source: source, Database: n.db != nil})
-	ready = n.db != nil && n.opts.StartupTime == 0
+	select {
+	case <-n.crash: // of the process before
+	default:
+	}
+	n.logStart(now, source)
+	ready = n.db != nil && n.opts.StartupTime == 0 && n.broken(now) == nil
 	n.state = StateBootstrapping
 	if ready {
 		n.state = StateRunning
@@ -239,8 +312,11 @@ func (n *Node) live(ctx context.Context, source string, ready bool) error {
 			return err
 		}
 		n.mu.Lock()
-		have := n.db != nil
+		have, why := n.db != nil, n.broken(n.sim.opts.Clock())
 		n.mu.Unlock()
+		if why != nil {
+			return why
+		}
 		if !have {
 			db, err := n.bootstrap(ctx, source)
 			if err != nil {
@@ -255,8 +331,32 @@ func (n *Node) live(ctx context.Context, source string, ready bool) error {
 			return err
 		}
 	}
-	<-ctx.Done()
-	return ctx.Err()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case why := <-n.crash:
+		return why
+	}
+}
+
+// broken is why the process cannot run, or nil; n.mu is held.
+func (n *Node) broken(now time.Time) error {
+	switch {
+	case n.faults.has(KindDiskFull):
+		return errDiskFull
+	case n.db == nil || n.wiped && n.state != StateRunning:
+	case n.faults.has(KindCorruptDatabase):
+		return errCorrupt
+	case n.opts.Client.quirks().strict && n.state != StateRunning && n.tooOld(now):
+		return errOutsideWeakSubjectivity
+	}
+	return nil
+}
+
+// tooOld tells whether the database is outside the weak subjectivity period; n.mu is held.
+func (n *Node) tooOld(now time.Time) bool {
+	c := n.db.ledger.chain
+	return c.WeakSubjectivityEpochs > 0 && c.Epoch(now) > n.finality(n.db).finalized.epoch+c.WeakSubjectivityEpochs
 }
 
 // enter changes the state, after the time up to now was lived in the old one.
@@ -267,6 +367,7 @@ func (n *Node) enter(s State, why error) {
 	n.state = s
 	if why != nil {
 		n.lastError = why.Error()
+		n.logExit(n.sim.opts.Clock(), why)
 	}
 	n.signal()
 }

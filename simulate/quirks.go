@@ -27,7 +27,10 @@ type quirks struct {
 	freshness bool
 	// rewinds falls back to the finalized block at a restart: recorded of Prysm.
 	rewinds bool
-	// resets deletes a database of another iteration by itself: Teku, BeaconDatabaseReset.java.
+	// strict exits on a database outside the weak subjectivity period: Teku, WeakSubjectivityInitializer.java. refetches takes no notice
+	// of such a database, and asks its provider: Lodestar, initBeaconState.ts.
+	strict, refetches bool
+	// resets deletes a database of another iteration by itself, and brings its own network files: Teku, BeaconDatabaseReset.java.
 	resets bool
 	// backfill is in slots a second; 0 for clients that do not backfill unless told to.
 	backfill float64
@@ -38,13 +41,13 @@ func (c Client) quirks() quirks {
 	case Lighthouse:
 		return quirks{timeout: 180 * time.Second, block: true, needsURL: true, backfill: 20}
 	case Teku:
-		return quirks{timeout: 120 * time.Second, gzip: true, fallsBack: true, freshness: true, resets: true, backfill: 20}
+		return quirks{timeout: 120 * time.Second, gzip: true, fallsBack: true, freshness: true, strict: true, resets: true, backfill: 20}
 	case Prysm:
 		return quirks{block: true, rewinds: true}
 	case Nimbus:
 		return quirks{timeout: 120 * time.Second, genesisState: true, aligned: true, backfill: 20}
 	case Lodestar:
-		return quirks{timeout: 300 * time.Second, believes: true, freshness: true}
+		return quirks{timeout: 300 * time.Second, believes: true, freshness: true, refetches: true}
 	case Grandine:
 		return quirks{timeout: 600 * time.Second, block: true, blockFirst: true, fallsBack: true}
 	}

@@ -15,6 +15,9 @@ const page = "<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body><h
 
 // upset answers as a server with faults does: the first one that answers by itself ends the request.
 func (fs faults) upset(w http.ResponseWriter, r *http.Request, d dialect, next http.Handler) {
+	if f, ok := fs.get(KindClockSkew); ok {
+		w.Header().Set("Date", time.Now().Add(f.Delay).UTC().Format(http.TimeFormat))
+	}
 	for _, f := range fs {
 		if !strings.HasPrefix(r.URL.Path, f.Path) {
 			continue
@@ -60,6 +63,13 @@ func (fs faults) upset(w http.ResponseWriter, r *http.Request, d dialect, next h
 			return
 		case KindTruncated:
 			truncate(w, r, next)
+			return
+		case KindTrickle:
+			rate := f.Bytes
+			if rate == 0 {
+				rate = 8 << 10
+			}
+			next.ServeHTTP(&trickler{w, r, rate, rate}, r)
 			return
 		}
 	}
@@ -133,6 +143,36 @@ func truncate(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	}
 	w.WriteHeader(c.status)
 	_, _ = w.Write(c.kept[:min(int64(len(c.kept)), c.total/2)])
+}
+
+// trickler sends a second's worth at a time.
+type trickler struct {
+	http.ResponseWriter
+	request   *http.Request
+	perSecond int64
+	// room is what may be sent before the next second.
+	room int64
+}
+
+// Unwrap is for http.ResponseController.
+func (t *trickler) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+func (t *trickler) Write(b []byte) (sent int, err error) {
+	for len(b) > 0 {
+		if t.room == 0 {
+			_ = http.NewResponseController(t.ResponseWriter).Flush() // where it cannot, nothing is lost
+			if err := pause(t.request.Context(), time.Second); err != nil {
+				return sent, err
+			}
+			t.room = t.perSecond
+		}
+		n, err := t.ResponseWriter.Write(b[:min(int64(len(b)), t.room)])
+		sent, t.room, b = sent+n, t.room-int64(n), b[n:]
+		if err != nil {
+			return sent, err
+		}
+	}
+	return sent, nil
 }
 
 // cutter counts a body and keeps its beginning.
