@@ -14,6 +14,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -31,27 +32,34 @@ const maxReason = 300
 
 // Options of New.
 type Options struct {
-	// Keep makes alerts durable before it returns nil; those that it knows already are no error. It may be called concurrently.
+	// Keep makes alerts durable before it returns nil; those that it knows already are no error. It is called with those of several
+	// messages at once when they arrive together, and never twice at the same time.
 	Keep func(ctx context.Context, alerts []Alert) error
 	// BearerTokenFile holds the token that senders must present; "" asks for none. It is read for every request, so that a new
 	// token counts at once.
 	BearerTokenFile string
-	Logger          log.Logger
-	Registerer      prometheus.Registerer
+	// MaxInFlight is how many messages may be decoded and kept at the same time; DefaultMaxInFlight if 0.
+	MaxInFlight int
+	Logger      log.Logger
+	Registerer  prometheus.Registerer
 }
 
 // Receiver is the http.Handler of POST /api/v1/alerts. It answers
 //
 //   - 200 when the alerts are kept, duplicates included;
 //   - 400 for what is not a webhook message, 413 for one larger than MaxBody, 405 for another method;
-//   - 401 without credentials, 403 with wrong ones;
-//   - 503 when the alerts cannot be kept, or the token cannot be read.
+//   - 401 without credentials, 403 with wrong ones, later each time;
+//   - 503 when the alerts cannot be kept, when there are too many messages at once, or the token cannot be read.
 //
 // Alertmanager retries 5xx within the flush, and sends the group again at its next interval after any other failure.
 type Receiver struct {
-	opts     Options
-	webhooks *prometheus.CounterVec
-	alerts   *prometheus.CounterVec
+	opts      Options
+	webhooks  *prometheus.CounterVec
+	alerts    *prometheus.CounterVec
+	penalties penalties
+	gather    *gather
+	bytes     *room
+	messages  *room
 }
 
 // Results that checkpoint_remediation_alerts_total counts.
@@ -63,8 +71,14 @@ const (
 
 // New registers the receiver's metrics, and checks that the token can be read.
 func New(o Options) (*Receiver, error) {
+	if o.MaxInFlight == 0 {
+		o.MaxInFlight = DefaultMaxInFlight
+	}
 	r := &Receiver{
-		opts: o,
+		opts:     o,
+		gather:   newGather(o.Keep),
+		bytes:    newRoom(maxHeldBytes),
+		messages: newRoom(int64(o.MaxInFlight)),
 		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "checkpoint_remediation_webhooks_total",
 			Help: "Webhook requests by the HTTP status code they were answered with.",
@@ -120,10 +134,28 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="checkpoint_remediator"`)
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", http.MethodPost)
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "1")
 	}
 	r.webhooks.WithLabelValues(strconv.Itoa(no.code)).Inc()
-	_ = report(r.opts.Logger).Log("msg", "webhook refused", "code", no.code, "remote", req.RemoteAddr, "err", err)
+	if no.code == http.StatusForbidden {
+		r.punish(w, req)
+	} else {
+		_ = report(r.opts.Logger).Log("msg", "webhook refused", "code", no.code, "remote", req.RemoteAddr, "err", err)
+	}
 	http.Error(w, no.reason, no.code)
+}
+
+// punish lets a wrong token wait for its answer.
+func (r *Receiver) punish(w http.ResponseWriter, req *http.Request) {
+	delay, tried, tell := r.penalties.count(req.RemoteAddr, time.Now())
+	if tell {
+		_ = level.Warn(r.opts.Logger).Log("msg", "webhook refused", "code", http.StatusForbidden, "remote", req.RemoteAddr, "err", "wrong bearer token",
+			"tried", tried, "delay", delay)
+	}
+	if !r.penalties.hold(req.Context(), delay) {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 func (r *Receiver) receive(w http.ResponseWriter, req *http.Request) error {
@@ -136,13 +168,22 @@ func (r *Receiver) receive(w http.ResponseWriter, req *http.Request) error {
 	if t := req.Header.Get("Content-Type"); !isJSON(t) {
 		return &refusal{http.StatusBadRequest, fmt.Sprintf("content type %.80q: want application/json", t)}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, MaxBody))
+	in := &metered{body: http.MaxBytesReader(w, req.Body, MaxBody), room: r.bytes}
+	defer in.close()
+	body, err := io.ReadAll(in)
+	if errors.Is(err, errNoRoom) {
+		return &refusal{http.StatusServiceUnavailable, err.Error()}
+	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("larger than %d bytes", MaxBody)}
 	}
 	if err != nil {
 		return &refusal{http.StatusBadRequest, fmt.Sprintf("read webhook message: %v", err)}
 	}
+	if !r.messages.take(1) {
+		return &refusal{http.StatusServiceUnavailable, errNoRoom.Error()}
+	}
+	defer r.messages.give(1)
 	alerts, truncated, err := Decode(body)
 	if err != nil {
 		return &refusal{http.StatusBadRequest, clean(err.Error(), maxReason)}
@@ -154,7 +195,7 @@ func (r *Receiver) receive(w http.ResponseWriter, req *http.Request) error {
 	if len(alerts) == 0 {
 		return nil
 	}
-	if err := r.opts.Keep(req.Context(), alerts); err != nil {
+	if err := r.gather.Keep(req.Context(), alerts); err != nil {
 		r.alerts.WithLabelValues(resultRefused).Add(float64(len(alerts)))
 		return fmt.Errorf("keep %d alerts: %w", len(alerts), err)
 	}

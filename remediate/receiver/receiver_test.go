@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -242,7 +243,9 @@ func TestCannotBeKept(t *testing.T) {
 	}
 }
 
-func TestBearerToken(t *testing.T) {
+func TestBearerToken(t *testing.T) { synctest.Test(t, bearerToken) }
+
+func bearerToken(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	write := func(s string) {
 		t.Helper()
@@ -252,7 +255,7 @@ func TestBearerToken(t *testing.T) {
 	}
 	write("s3cret\n")
 	d := newDesk(t, file)
-	tests := []struct {
+	for _, tt := range []struct {
 		name, header string
 		code         int
 	}{
@@ -265,46 +268,39 @@ func TestBearerToken(t *testing.T) {
 		{"beginning", "Bearer s3cre", 403},
 		{"newline in it", "Bearer s3cret\n", 200}, // net/http would not let it through
 		{"long", "Bearer " + strings.Repeat("x", 100_000), 403},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			resp := d.post(t, one(""), "Authorization", tt.header)
-			if resp.StatusCode != tt.code {
-				t.Errorf("status %d, want %d", resp.StatusCode, tt.code)
-			}
-			if asks := resp.Header.Get("WWW-Authenticate") != ""; asks != (tt.code == 401) {
-				t.Errorf("WWW-Authenticate %q with %d", resp.Header.Get("WWW-Authenticate"), tt.code)
-			}
-		})
+	} {
+		resp := d.post(t, one(""), "Authorization", tt.header)
+		if resp.StatusCode != tt.code {
+			t.Errorf("%s: status %d, want %d", tt.name, resp.StatusCode, tt.code)
+		}
+		if asks := resp.Header.Get("WWW-Authenticate") != ""; asks != (tt.code == 401) {
+			t.Errorf("%s: WWW-Authenticate %q with %d", tt.name, resp.Header.Get("WWW-Authenticate"), tt.code)
+		}
 	}
 	if strings.Contains(d.log.String(), "s3cret") {
 		t.Errorf("the token is in the log: %s", d.log)
 	}
-	t.Run("changed", func(t *testing.T) {
-		write("n3wone")
-		if resp := d.post(t, one(""), "Authorization", "Bearer s3cret"); resp.StatusCode != http.StatusForbidden {
-			t.Errorf("old token: %d", resp.StatusCode)
-		}
-		if resp := d.post(t, one(""), "Authorization", "Bearer n3wone"); resp.StatusCode != http.StatusOK {
-			t.Errorf("new token: %d", resp.StatusCode)
-		}
-	})
+	write("n3wone")
+	if resp := d.post(t, one(""), "Authorization", "Bearer s3cret"); resp.StatusCode != http.StatusForbidden {
+		t.Errorf("old token: %d", resp.StatusCode)
+	}
+	if resp := d.post(t, one(""), "Authorization", "Bearer n3wone"); resp.StatusCode != http.StatusOK {
+		t.Errorf("new token: %d", resp.StatusCode)
+	}
 	for name, harm := range map[string]func(){
 		"emptied": func() { write(" \n") },
 		"huge":    func() { write(strings.Repeat("x", 10_000)) },
 		"gone":    func() { _ = os.Remove(file) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			write("n3wone")
-			harm()
-			if resp := d.post(t, one(""), "Authorization", "Bearer n3wone"); resp.StatusCode != http.StatusServiceUnavailable {
-				t.Errorf("status %d, want 503: nobody is let in by accident", resp.StatusCode)
-			}
-			write("")
-			if _, err := receiver.New(receiver.Options{BearerTokenFile: file, Registerer: prometheus.NewRegistry()}); err == nil {
-				t.Error("New accepts a file without a token")
-			}
-		})
+		write("n3wone")
+		harm()
+		if resp := d.post(t, one(""), "Authorization", "Bearer n3wone"); resp.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("%s: status %d, want 503: nobody is let in by accident", name, resp.StatusCode)
+		}
+		write("")
+		if _, err := receiver.New(receiver.Options{BearerTokenFile: file, Registerer: prometheus.NewRegistry()}); err == nil {
+			t.Errorf("%s: New accepts a file without a token", name)
+		}
 	}
 }
 
