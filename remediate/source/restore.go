@@ -38,7 +38,7 @@ func (b Backups) Restore(ctx context.Context, path string, now time.Time) (Resto
 	if err != nil {
 		return Restored{}, fmt.Errorf("restore %s: %w", path, err)
 	}
-	out := Restored{File: kept.File, Reload: isUnitFile(kept.File)}
+	out := Restored{File: kept.File, Reload: IsUnitFile(kept.File)}
 	if err := b.putBack(kept, now, &out); err != nil {
 		return Restored{}, fmt.Errorf("restore %s: %w", kept.File, err)
 	}

@@ -22,7 +22,8 @@ var notOurs = []string{"/usr", "/lib", "/run", "/nix", "/gnu"}
 
 const configDir = "/etc/systemd/system"
 
-func isUnitFile(path string) bool {
+// IsUnitFile tells whether systemd's system manager reads path, so that a change of it counts only after systemctl daemon-reload.
+func IsUnitFile(path string) bool {
 	return slices.ContainsFunc(unitDirs, func(dir string) bool { return strings.HasPrefix(path, dir+"/") })
 }
 

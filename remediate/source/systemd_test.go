@@ -518,7 +518,9 @@ func TestSystemdDeathAtEveryStep(t *testing.T) {
 				died := func() (died bool) {
 					defer func() {
 						if r := recover(); r != nil {
-							died = r == death{}
+							if died = r == (death{}); !died {
+								panic(r)
+							}
 						}
 					}()
 					if undo {
