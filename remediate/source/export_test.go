@@ -34,3 +34,31 @@ func spliceBy(c codec, data []byte, url string) (old, now Spliced, from string, 
 	}
 	return Spliced{data, p.url}, Spliced{after, is.url}, p.url, p.start, p.end, nil
 }
+
+// UnitView is what we make of a unit, in systemd's words.
+type UnitView struct {
+	// Commands are the arguments of each ExecStart= command as they are written, specifiers and variables not replaced; the first begins
+	// with the prefixes of the program.
+	Commands    [][]string
+	Fragment    string
+	DropIns     []string
+	Environment []string
+}
+
+// ViewUnit reads a unit of this machine.
+func ViewUnit(name string) (UnitView, error) {
+	u, err := loadUnit("", name, nil, "")
+	if err != nil {
+		return UnitView{}, err
+	}
+	v := UnitView{Fragment: u.fragment, DropIns: u.dropins}
+	for _, c := range u.commands[execStart] {
+		var args []string
+		for _, w := range c.words {
+			args = append(args, w.text)
+		}
+		v.Commands = append(v.Commands, args)
+	}
+	v.Environment = u.variables(func(_ partSetting, w word) string { return w.text })
+	return v, nil
+}
