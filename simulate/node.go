@@ -30,6 +30,8 @@ type NodeOptions struct {
 	// Database gives the node a database at its first start, whose head is Behind slots behind the clock.
 	Database bool
 	Behind   uint64
+	// IterationsBehind is how many resets of the network both clients have missed: their network files and databases are of that iteration.
+	IterationsBehind uint64
 	// Source is asked for the checkpoint URL at each start: FixedSource, YAMLSource or a function. Nil, and an empty URL, mean that
 	// none is configured.
 	Source func() (string, error)
@@ -150,9 +152,12 @@ func (s *Simulation) AddNode(name string, o NodeOptions) (*Node, error) {
 	}
 	now := s.opts.Clock()
 	n.files = s.opts.Network.ChainAt(now)
+	for range o.IterationsBehind {
+		n.files = previousChain(s.opts.Network, n.files)
+	}
 	n.execChain = n.files
 	if o.Database {
-		l := s.rightChain(now)
+		l := newLedger(s.opts.Seed, n.files)
 		n.db = n.newDatabase(l, 0, now)
 		n.db.head = n.db.wall(now) - min(n.db.wall(now), o.Behind)
 		n.execHead = n.db.head

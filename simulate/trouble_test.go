@@ -215,6 +215,10 @@ func TestReset(t *testing.T) {
 	bubble(t, func(t *testing.T, w world) {
 		p := w.provider("alpha", simulate.ProviderOptions{})
 		n := w.node("node-1", simulate.NodeOptions{Database: true, Source: simulate.FixedSource(p.URL()), RestartDelay: 5 * time.Second})
+		missed := w.node("node-2", simulate.NodeOptions{Database: true, IterationsBehind: 2, Source: simulate.FixedSource(p.URL())})
+		if s := missed.Status(); s.Iteration != n.Status().Iteration-2 || s.Head != 201599 || s.Peers > 0 {
+			t.Errorf("two iterations behind: %+v", s)
+		}
 		old := n.Status().Iteration
 		time.Sleep(time.Until(w.Chain().ResetAt.Add(3 * time.Hour)))
 		n.Wipe()
