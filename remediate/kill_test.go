@@ -37,7 +37,8 @@ type killable struct {
 	playbook string
 	// before prepares the world at each start of the program.
 	before func(w *world, n *fakeNode)
-	// allowed are the things that may have been done to the clients by the end, each as one line.
+	// allowed are the things that may have been done to the clients by the end; nil: each may have been stopped and started twice, once for
+	// the action and once to take it back.
 	allowed []string
 	// ends are what the inventory and the data directory may be in the end.
 	ends []string
@@ -64,9 +65,26 @@ var killables = []killable{
 		edits:  []string{"  guards:", "  playbooks: {no_peers: [{failover: beta, verify: {peers: 1, within: 5m}}]}\n  guards:"},
 		before: func(_ *world, n *fakeNode) { n.peers = 0 }, allowed: []string{""}, ends: []string{"alpha old", "beta old"}},
 	{name: "resync", edits: resyncable, playbook: "wrong_network", before: resyncing(true),
-		allowed: []string{"", "stop", "stop start", "stop start stop start"}, ends: []string{"alpha new", "alpha old"}},
+		allowed: []string{"", "stop, start", "stop, start, stop, start"}, ends: []string{"alpha new", "alpha old"}},
 	{name: "resync that does not help", edits: resyncable, playbook: "wrong_network", before: resyncing(false),
-		allowed: []string{"", "stop", "stop start", "stop start stop start"}, ends: []string{"alpha old"}},
+		allowed: []string{"", "stop, start", "stop, start, stop, start"}, ends: []string{"alpha old"}},
+	{name: "reset", edits: resettable, playbook: "old_iteration", before: func(w *world, n *fakeNode) {
+		if len(w.has("data")) == 0 {
+			w.oldIteration(fetchTwo, initialise)
+		}
+		resyncing(true)(w, n)
+		look := func() {
+			if n.phase != progress.Syncing {
+				n.phase = progress.OldIteration
+			}
+		}
+		look()
+		start := n.onStart
+		n.onStart = func() error { defer look(); return start() }
+		if late := 51 * time.Hour; w.elapsed() < late {
+			w.pass(late - w.elapsed())
+		}
+	}, ends: []string{"alpha new", "alpha old"}},
 }
 
 func resyncing(helps bool) func(*world, *fakeNode) {
@@ -154,10 +172,15 @@ func (w *world) remember(n *fakeNode) {
 	for line := range strings.Lines(string(text)) {
 		what := strings.TrimSpace(line)
 		n.did = append(n.did, what)
-		n.active = map[string]actuator.Activity{"stop": actuator.Inactive}[what]
-		if n.active == "" {
-			n.active = actuator.Active
-			n.invocation++
+		what, execution := strings.CutSuffix(what, " execution")
+		r := &n.runs
+		if execution {
+			r = &n.el
+		}
+		r.active = actuator.Inactive
+		if what != "stop" {
+			r.active = actuator.Active
+			r.invocation++
 		}
 	}
 	n.onDo = func(what string) {
@@ -259,13 +282,31 @@ func (k killable) judge(t *testing.T, dir string, at int) {
 	if len(intents) > 0 || len(open) > 0 {
 		problem("%d intents without outcome, %d incidents open", len(intents), len(open))
 	}
-	did, _ := os.ReadFile(filepath.Join(dir, "units"))
-	if got := strings.Join(strings.Fields(string(did)), " "); !slices.Contains(k.allowed, got) {
+	text, err := os.ReadFile(filepath.Join(dir, "units"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	did := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if got := strings.Join(did, ", "); k.allowed != nil && !slices.Contains(k.allowed, got) {
 		problem("the clients saw %q", got)
+	}
+	for _, client := range []string{"", " execution"} {
+		stops, runs := 0, true
+		for _, what := range did {
+			switch what {
+			case "stop" + client:
+				stops, runs = stops+1, false
+			case "start" + client, "restart" + client:
+				runs = true
+			}
+		}
+		if stops > 2 || !runs {
+			problem("%q leaves a client running %v, after %d stops", did, runs, stops)
+		}
 	}
 
 	// No file is half-written, and nothing of ours lies about.
-	text, err := os.ReadFile(filepath.Join(dir, "inventory.yaml"))
+	text, err = os.ReadFile(filepath.Join(dir, "inventory.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -233,5 +233,5 @@ func (m Machine) ChainData(o chaindata.Options) (chaindata.Move, error) { return
 
 // NetworkFiles brings the files of a chain's iteration beside the present ones.
 func (m Machine) NetworkFiles(ctx context.Context, r config.Reset, chain network.Chain) (*netfiles.Staged, error) {
-	return nil, errors.New("todo")
+	return netfiles.Fetch(ctx, netfiles.Options{URL: r.URL, Chain: chain, Dir: r.Dir})
 }

@@ -86,7 +86,9 @@ func (e *Engine) prepareReset(ctx context.Context, c *config.Config, i *incident
 		s.moves = append(s.moves, m)
 	}
 	var fetch actuator.Actuator
-	if n.Reset.URL != "" {
+	if c.Remediation.Mode != config.Act {
+		// Even what is only laid beside the present files is written.
+	} else if n.Reset.URL != "" {
 		if s.files, err = e.hands.NetworkFiles(ctx, *n.Reset, chain); err != nil {
 			return nil, refuse("network_files", "%v", err)
 		}
