@@ -16,6 +16,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, runInit(state))
 		os.Exit(1)
 	}
+	if state := os.Getenv(dockerdStateVar); state != "" {
+		fmt.Fprintln(os.Stderr, runDockerd(state))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 

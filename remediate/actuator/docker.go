@@ -118,7 +118,7 @@ func withEngine(ctx context.Context, a Actuator, verb string, opts DockerOptions
 	out.Took = time.Since(began)
 	if err != nil {
 		if ctx.Err() != nil {
-			err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+			err = fmt.Errorf("%w: %w (%w)", context.Cause(ctx), ctx.Err(), err)
 		}
 		return out, &Error{Verb: verb, Actuator: a.String(), BeforeEffect: before, Err: err}
 	}

@@ -106,7 +106,7 @@ func Explain(err error) error {
 		return fmt.Errorf("%w: %w", ErrNotThere, err)
 	case client.IsErrConnectionFailed(err) && strings.Contains(err.Error(), "permission denied"):
 		return fmt.Errorf("%w: %w", ErrNotPermitted, err)
-	case client.IsErrConnectionFailed(err):
+	case client.IsErrConnectionFailed(err) && !strings.HasPrefix(err.Error(), "error during connect"): // that is a connection that broke, or time that is up
 		return fmt.Errorf("%w: %w", ErrNoEngine, err)
 	}
 	return err
