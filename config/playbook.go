@@ -47,7 +47,7 @@ type Verify struct {
 	Phase []string `yaml:"phase"`
 	// Source is "usable": the configured provider must be.
 	Source string `yaml:"source"`
-	// Execution is "up": the execution client must answer and its head be fresh.
+	// Execution is "up": the execution client must answer, and the consensus client must not hold it for offline.
 	Execution string `yaml:"execution"`
 	// Peers is the least number of connected peers.
 	Peers int `yaml:"peers"`

@@ -320,7 +320,7 @@ func (e *Engine) restartNeeded(ctx context.Context, n config.Node) (bool, string
 			return true, fmt.Sprintf("the node's API is closed and %s is %s, so it has yet to start from its source", a, st.Active)
 		}
 	}
-	size, known := databaseBytes(n.DataDir)
+	size, known := databaseBytes(n.DataDir, n.Consensus.Client)
 	switch {
 	case !known:
 		return false, "the node's API is closed, but whether it has a database cannot be told; set data_dir to let it be restarted"

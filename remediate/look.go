@@ -15,6 +15,7 @@ import (
 	"github.com/checkpoint-exporter/checkpoint_exporter/node"
 	"github.com/checkpoint-exporter/checkpoint_exporter/progress"
 	"github.com/checkpoint-exporter/checkpoint_exporter/provider"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/client"
 )
 
 // Eyes look at nodes and providers at the moment of deciding. They share nothing with the exporter: neither an alert's age
@@ -54,14 +55,14 @@ func NewEyes(c *config.Config, o beacon.Options) (Eyes, error) {
 	o.UserAgent, o.Timeout = userAgent, c.Probe.Timeout.Std()
 	e := &eyes{network: c.NetworkSpec(), nodes: map[string]*node.Client{}, followers: map[string]*progress.Follower{}}
 	for _, n := range c.Nodes {
-		client, err := node.New(node.Options{
+		asked, err := node.New(node.Options{
 			ConsensusURL: n.Consensus.URL, MetricsURL: n.Consensus.MetricsURL, ExecutionURL: n.Execution.URL,
 			Timeout: o.Timeout, UserAgent: o.UserAgent, TLS: o.TLS, Dial: o.Dial,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("node %q: %w", n.Name, err)
 		}
-		e.nodes[n.Name] = client
+		e.nodes[n.Name] = asked
 		e.followers[n.Name] = progress.New(progress.Options{StallAfter: n.StallAfter.Std()})
 	}
 	var probers []*provider.Prober
@@ -166,18 +167,12 @@ const maxSkew = 6 * time.Second
 // and migrates within seconds. Clients create theirs before they have downloaded a state.
 const smallDatabase = 64 << 20
 
-// databases are where consensus clients keep their chain below the data directory: Lighthouse, Teku and Grandine in beacon
-// (lighthouse beacon_node/src/config.rs, teku BeaconDatabaseReset.java, grandine runtime/src/defaults.rs), Prysm in the next
-// (cmd/beacon-chain, beacon-chain/node/clear_db.go) and in blobs and data-columns, Nimbus in db (conf.nim), Lodestar in
-// chain-db (cli/src/cmds/beacon/paths.ts).
-var databases = []string{"beacon", "beaconchaindata", "db", "chain-db", "blobs", "data-columns"}
-
 // databaseBytes is how large a consensus client's chain database is; known is false when the directory cannot be read.
-func databaseBytes(dir string) (n int64, known bool) {
+func databaseBytes(dir, which string) (n int64, known bool) {
 	if dir == "" {
 		return 0, false
 	}
-	for _, sub := range databases {
+	for _, sub := range client.ConsensusDatabases(which) {
 		err := filepath.WalkDir(filepath.Join(dir, sub), func(path string, d fs.DirEntry, err error) error {
 			if err != nil {
 				if path == filepath.Join(dir, sub) && errors.Is(err, fs.ErrNotExist) {
