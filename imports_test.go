@@ -65,6 +65,8 @@ func TestImports(t *testing.T) {
 		{"config knows only network", "config/", "", strings.Replace(rooms, "network|", "", 1)},
 		{"beacon knows only network", "beacon/", "", strings.Replace(rooms, "network|", "", 1)},
 		{"judging knows no program", "provider/|node/", "", "collector|config|remediate|server|simulate|standalone|rules"},
+		{"the console is for the operator's command", "", "console/|cmd/checkpoint/", "console"},
+		{"the console knows no server", "console/", "", "server|simulate|standalone|rules"},
 		{"the programs do not know the engines", "cmd/|collector/|remediate/|server/", "", "standalone"},
 	} {
 		t.Run(rule.name, func(t *testing.T) {

@@ -183,7 +183,7 @@ const shownLogs = 5
 
 // line is a record after its heading, and below it what it holds beside.
 func (t *Terminal) line(head string, l remediate.Line, all bool) {
-	t.printf("%s  %s\n", head, t.paint(mood(l), clean(l.Text)))
+	t.printf("%s  %s\n", head, t.paint(mood(l), clean(t.local(l.Text))))
 	const indent = "            "
 	for _, e := range l.Evidence {
 		t.printf("%s%s\n", indent, t.paint(dim, clean(e)))
@@ -209,7 +209,7 @@ func (t *Terminal) answers(indent string, answers []remediate.Answer) {
 		if a.Blocks {
 			word = cell{"no", red}
 		}
-		rows = append(rows, []cell{{a.Guard, dim}, word, {a.Why, dim}})
+		rows = append(rows, []cell{{a.Guard, dim}, word, {t.local(a.Why), dim}})
 	}
 	t.table(indent, rows)
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -159,6 +160,19 @@ const (
 
 // at is a time as people read it.
 func (t *Terminal) at(when time.Time) string { return when.In(t.Zone).Format(timeFormat) }
+
+var utcTime = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
+
+// local is one of our sentences with the times in it as people read them.
+func (t *Terminal) local(text string) string {
+	return utcTime.ReplaceAllStringFunc(text, func(s string) string {
+		when, err := time.Parse(time.RFC3339, s)
+		if err != nil {
+			return s
+		}
+		return t.at(when)
+	})
+}
 
 // span is a duration in two units at most: 41s, 5m39s, 3h12m, 2d4h.
 func span(d time.Duration) string {

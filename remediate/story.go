@@ -210,6 +210,9 @@ func evidenceOf(payload any) (out []string) {
 		if len(p.Evidence) > 0 {
 			var v any
 			if json.Unmarshal(p.Evidence, &v) == nil {
+				if m, ok := v.(map[string]any); ok {
+					delete(m, "took_ns") // told above
+				}
 				flatten("", v, add)
 			}
 		}
@@ -219,7 +222,7 @@ func evidenceOf(payload any) (out []string) {
 			add("disk of %s: %.1f of %.1f GiB free", what, float64(p.Disk[what].Free)/gib, float64(p.Disk[what].Total)/gib)
 		}
 		for _, what := range slices.Sorted(maps.Keys(p.API)) {
-			flatten(what, p.API[what], add)
+			flatten(what, plainJSON(p.API[what]), add)
 		}
 		for _, what := range slices.Sorted(maps.Keys(p.Problems)) {
 			add("not seen: %s: %s", what, p.Problems[what])
@@ -228,30 +231,68 @@ func evidenceOf(payload any) (out []string) {
 	return out
 }
 
-// flatten tells a JSON value as lines of path and value. What is empty is left out.
+// plainJSON is a value as it is in JSON: it may have been put there by this process.
+func plainJSON(v any) any {
+	var out any
+	if text, err := json.Marshal(v); err != nil || json.Unmarshal(text, &out) != nil {
+		return nil
+	}
+	return out
+}
+
+// flatten tells a JSON value as lines of path and value, an object that holds plain values on one. What is empty is left out.
 func flatten(path string, v any, add func(string, ...any)) {
 	under := func(key string) string { return strings.TrimSpace(path + " " + strings.ReplaceAll(key, "_", " ")) }
 	switch v := v.(type) {
 	case map[string]any:
+		var words []string
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			if ns, ok := v[k].(float64); ok && strings.HasSuffix(k, "_ns") {
-				add("%s: %s", under(strings.TrimSuffix(k, "_ns")), time.Duration(ns).Round(time.Millisecond))
-				continue
+			text, is := scalar(k, v[k])
+			switch {
+			case !is:
+				flatten(under(k), v[k], add)
+			case text == "":
+			case path == "":
+				add("%s: %s", word(k), text)
+			default:
+				words = append(words, word(k)+" "+text)
 			}
-			flatten(under(k), v[k], add)
+		}
+		if len(words) > 0 {
+			add("%s: %s", path, strings.Join(words, ", "))
 		}
 	case []any:
 		for i, e := range v {
 			flatten(under(strconv.Itoa(i+1)), e, add)
 		}
-	case nil:
-	case string:
-		if v != "" {
-			add("%s: %s", path, v)
-		}
-	case float64:
-		add("%s: %s", path, strconv.FormatFloat(v, 'f', -1, 64))
 	default:
-		add("%s: %v", path, v)
+		if text, _ := scalar("", v); text != "" {
+			add("%s: %s", path, text)
+		}
 	}
+}
+
+const nanoseconds = "_ns"
+
+// word is a JSON key as people read it.
+func word(key string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(key, nanoseconds), "_", " ")
+}
+
+// scalar is a JSON value that is no object and no array, as people read it; empty for nothing.
+func scalar(key string, v any) (text string, is bool) {
+	switch v := v.(type) {
+	case map[string]any, []any:
+		return "", false
+	case nil:
+		return "", true
+	case string:
+		return v, true
+	case float64:
+		if strings.HasSuffix(key, nanoseconds) {
+			return time.Duration(v).Round(time.Millisecond).String(), true
+		}
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	}
+	return fmt.Sprint(v), true
 }

@@ -200,7 +200,7 @@ func (c *command) do(ctx context.Context, name string) error {
 			return err
 		}
 		return t.Pause(ctx, console.PauseRequest{
-			File: cfg.Remediation.Guards.PauseFile, Reason: c.reason, By: console.Person(c.env), For: time.Duration(c.length),
+			File: cfg.Remediation.Guards.PauseFile, Reason: c.reason, By: c.person, For: time.Duration(c.length),
 		}, remediator)
 	case "resume":
 		return t.Resume(cfg.Remediation.Guards.PauseFile)
@@ -209,7 +209,7 @@ func (c *command) do(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		return t.Ack(ctx, remediate.Acked{Node: c.node, Playbook: c.playbook, By: console.Person(c.env), Reason: c.reason}, remediator)
+		return t.Ack(ctx, remediate.Acked{Node: c.node, Playbook: c.playbook, By: c.person, Reason: c.reason}, remediator)
 	case "providers":
 		return t.Providers(ctx, cfg, c.dial)
 	}

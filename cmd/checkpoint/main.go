@@ -28,7 +28,7 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := world{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv, now: time.Now, zone: time.Local, defaultConfig: server.DefaultConfigFile,
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv, now: time.Now, zone: time.Local, person: console.Person(os.Getenv), defaultConfig: server.DefaultConfigFile,
 		asks: isTerminal(os.Stdin) && isTerminal(os.Stdout), colors: isTerminal(os.Stdout),
 	}.run(ctx, os.Args[1:])
 	stop()
@@ -47,6 +47,8 @@ type world struct {
 	env      func(string) string
 	now      func() time.Time
 	zone     *time.Location
+	// person is who is at the terminal.
+	person string
 	// defaultConfig is read where no other file is named.
 	defaultConfig string
 	// asks tells that a person can be asked, and colors that colours can be shown.
@@ -67,6 +69,10 @@ func (w world) run(ctx context.Context, args []string) (code int) {
 	}()
 	c := &command{world: w}
 	app := c.app()
+	if len(args) == 0 {
+		app.Usage(nil)
+		return misused
+	}
 	name, err := app.Parse(args)
 	if err != nil {
 		fmt.Fprintf(w.err, "checkpoint: %v; see checkpoint --help\n", err)
