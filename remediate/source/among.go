@@ -51,20 +51,20 @@ func (f *File) lookAmong(ctx context.Context, c Change, others []Change) (Condit
 	if err != nil || cond != Edited || data == nil {
 		return cond, data, err
 	}
-	if real, _, err := f.content(ctx); err != nil || real != c.File {
-		return Edited, data, nil
-	}
-	before, after, err := f.versions(c)
+	real, data, err := f.content(ctx)
 	if err != nil {
-		return Edited, data, nil
+		return "", nil, err
 	}
-	switch {
-	case f.explained(after, data, c, others):
-		return Applied, data, nil
-	case f.explained(before, data, c, others):
-		return NotApplied, data, nil
-	case f.tornFrom(data, before, after, c, others) != nil:
-		return Half, data, nil
+	// Without its backup nothing can be told of the change.
+	if before, after, err := f.versions(c); err == nil && real == c.File {
+		switch {
+		case f.explained(after, data, c, others):
+			return Applied, data, nil
+		case f.explained(before, data, c, others):
+			return NotApplied, data, nil
+		case f.tornFrom(data, before, after, c, others) != nil:
+			return Half, data, nil
+		}
 	}
 	return Edited, data, nil
 }

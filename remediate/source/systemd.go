@@ -156,9 +156,6 @@ func (s *SystemdSource) edit(ctx context.Context, c Change) error {
 	if err != nil {
 		return err
 	}
-	if p.part.real != c.File {
-		return fmt.Errorf("the URL that counts is in %s now: %w", p.part.path, ErrChanged)
-	}
 	f, err := s.file(p.part.path, p.part.real, p.kind)
 	if err != nil {
 		return err

@@ -100,7 +100,7 @@ func (s *SystemdSource) create(ctx context.Context, c Change) error {
 	if err != nil {
 		return err
 	}
-	if !u.theirs(p.part) || p.url != c.From {
+	if p.url != c.From {
 		return ErrChanged
 	}
 	path, content, _, err := s.dropIn(u, p, c.To)

@@ -234,7 +234,7 @@ func (u *unit) theirs(part *unitPart) bool {
 func (u *unit) without(p unitPlace) []string {
 	var out []string
 	hide := func(s partSetting, w word) string {
-		if p.part != nil && s.part.path == p.part.path && s.logical.start == p.setting.start && w.lo == p.word.lo {
+		if p.part != nil && s.part.path == p.part.path && s.start == p.setting.start && w.lo == p.word.lo {
 			return w.text[:p.from] + "\x00URL"
 		}
 		return w.text

@@ -227,6 +227,7 @@ func TestSystemdPrecedence(t *testing.T) {
 		"instance":                  {"lighthouse@hoodi.service", map[string]string{"etc/systemd/system/lighthouse@.service": exec + "OLD"}, "etc/systemd/system/lighthouse@.service"},
 		"instance of its own":       {"lighthouse@hoodi.service", map[string]string{"etc/systemd/system/lighthouse@.service": exec + "https://no.example", "etc/systemd/system/lighthouse@hoodi.service": exec + "OLD"}, "etc/systemd/system/lighthouse@hoodi.service"},
 		"instance's drop-in":        {"lighthouse@hoodi.service", map[string]string{"etc/systemd/system/lighthouse@.service": exec + "https://no.example", "etc/systemd/system/lighthouse@.service.d/b.conf": again + "https://no.example", "etc/systemd/system/lighthouse@hoodi.service.d/c.conf": again + "OLD"}, "etc/systemd/system/lighthouse@hoodi.service.d/c.conf"},
+		"template's drop-in":        {"lighthouse@hoodi.service", map[string]string{"etc/systemd/system/lighthouse@.service": exec + "https://no.example", "etc/systemd/system/lighthouse@.service.d/b.conf": again + "OLD"}, "etc/systemd/system/lighthouse@.service.d/b.conf"},
 		"instance linked to own":    {"lighthouse@hoodi.service", map[string]string{"etc/systemd/system/lighthouse@.service": exec + "OLD", "etc/systemd/system/lighthouse@hoodi.service": "-> lighthouse@.service"}, "etc/systemd/system/lighthouse@.service"},
 		"alias of a template":       {"beacon@hoodi.service", map[string]string{"etc/systemd/system/lighthouse@.service": exec + "OLD", "etc/systemd/system/beacon@.service": "-> lighthouse@.service"}, "etc/systemd/system/lighthouse@.service"},
 		"prefix":                    {"eth-beacon-a.service", map[string]string{"etc/systemd/system/eth-beacon-a.service": follow, "etc/systemd/system/eth-.service.d/x.conf": "[Service]\nEnvironment=U=https://no.example", "etc/systemd/system/eth-beacon-.service.d/y.conf": "[Service]\nEnvironment=U=OLD"}, "etc/systemd/system/eth-beacon-.service.d/y.conf"},
@@ -300,6 +301,8 @@ func TestSystemdRefuses(t *testing.T) {
 		"directory":                {map[string]string{admin + "/x": ""}, "", "has no unit file"},
 		"drop-in not readable":     {map[string]string{admin: exec + url, "etc/systemd/system/beacon.service.d/a.conf": "-> nowhere"}, "", "no such file"},
 		"unknown variable":         {map[string]string{admin: exec + "--checkpoint-sync-url=${U}"}, "", "sets no variable U"},
+		"taken back":               {map[string]string{admin: exec + "--checkpoint-sync-url=${U}\nEnvironment=U=https://x.example\nEnvironment=\n"}, "", "sets no variable U"},
+		"not replaced by systemd":  {map[string]string{admin: exec + "--checkpoint-sync-url=$U\nEnvironment=U=https://x.example\n"}, "", `has "$U"`},
 		"unset":                    {map[string]string{admin: exec + "--checkpoint-sync-url=${U}\nEnvironment=U=https://x.example\nUnsetEnvironment=U\n"}, "", "beacon.service:4: UnsetEnvironment= takes U away"},
 		"file missing":             {map[string]string{admin: exec + "--checkpoint-sync-url=${U}\nEnvironmentFile=/etc/none\n"}, "", "beacon.service:3: EnvironmentFile= cannot be read"},
 		"file by pattern":          {map[string]string{admin: exec + "--checkpoint-sync-url=${U}\nEnvironmentFile=/etc/*.env\n"}, "", "has a pattern"},
@@ -310,6 +313,7 @@ func TestSystemdRefuses(t *testing.T) {
 		"a package's file":         {map[string]string{admin: exec + "--checkpoint-sync-url=${U}\nEnvironmentFile=/usr/share/x\n", "usr/share/x": "U=https://x.example\n"}, "", "no drop-in would override it"},
 		"variable not there":       {map[string]string{admin: exec}, "U", "sets no variable U"},
 		"drop-in of another after": {map[string]string{vendor: exec + url, "run/systemd/system/beacon.service.d/99-x.conf": "[Service]\nExecStart=\nExecStart=/x " + url}, "", "would override a drop-in"},
+		"commands added after":     {map[string]string{vendor: exec + url, "etc/systemd/system/beacon.service.d/99-x.conf": "[Service]\nType=oneshot\nExecStart=/bin/b\n"}, "", "a drop-in would change something else"},
 		"drop-in there already":    {map[string]string{vendor: exec + url, ourDrop: "[Service]\nNice=1\n"}, "", "overrides"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -411,6 +415,11 @@ func TestSystemdDropInLeavesOthersAlone(t *testing.T) {
 	h.put(vendor, "[Service]\nExecStart=/y --checkpoint-sync-url="+oldURL+"\n")
 	if err := s.Apply(ctx, c); !errors.Is(err, source.ErrChanged) {
 		t.Errorf("Apply after an update of the package: %v", err)
+	}
+	c = plan(t, s, goodTo)
+	h.put(vendor, "[Service]\nExecStart=/y --checkpoint-sync-url=https://third.example\n")
+	if err := s.Apply(ctx, c); !errors.Is(err, source.ErrChanged) {
+		t.Errorf("Apply after another's change of the URL: %v", err)
 	}
 	c = plan(t, s, goodTo)
 	must(t, s.Apply(ctx, c))
