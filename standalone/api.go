@@ -40,11 +40,14 @@ func (a API) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v1/label/{name}/values", a.labelValues)
 }
 
-// Questions is the part that the remediator asks: the alerts, and with them
-// those that are about to fire, in the state unprocessed: an alert that fired
-// before a restart and waits out its `for` again has not ended. The answer is
-// 503 while an absence means nothing yet.
+// Questions is the part that the remediator asks: silences, and the alerts, and with
+// them those that are about to fire, in the state unprocessed: an alert that
+// fired before a restart and waits out its `for` again has not ended. The
+// answer is 503 while an absence means nothing yet.
 func (a API) Questions(mux *http.ServeMux) {
+	mux.HandleFunc("GET /api/v2/silences", a.silences)
+	mux.HandleFunc("POST /api/v2/silences", a.silence)
+	mux.HandleFunc("DELETE /api/v2/silence/{id}", a.unsilence)
 	mux.HandleFunc("GET /api/v2/alerts", func(w http.ResponseWriter, r *http.Request) {
 		if !a.Prometheus.Settled(time.Now()) {
 			http.Error(w, "the rules have not been evaluated for long enough", http.StatusServiceUnavailable)
