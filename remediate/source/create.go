@@ -47,7 +47,7 @@ func (w writer) tryCreate(path string, content []byte, mode os.FileMode, owner *
 		err = closed
 	}
 	if err == nil {
-		err = w.step(StepCreate)
+		err = w.step(StepCreateFile)
 	}
 	if err == nil {
 		err = os.Link(tmp.Name(), path) // unlike a rename it fails if there is a file
@@ -83,7 +83,7 @@ func (w writer) remove(path, hash string, directory bool) error {
 	if sum(data) != hash {
 		return fmt.Errorf("remove %s: %w", path, ErrEditedByOther)
 	}
-	err = w.step(StepRemove)
+	err = w.step(StepRemoveFile)
 	if err == nil {
 		err = os.Remove(path)
 	}

@@ -45,8 +45,8 @@ const (
 	StepTruncate      = "source: truncate in place"
 	StepSync          = "source: sync"
 	StepDirectory     = "source: make directory"
-	StepCreate        = "source: create"
-	StepRemove        = "source: remove"
+	StepCreateFile    = "source: create"
+	StepRemoveFile    = "source: remove"
 	StepReload        = "source: reload systemd"
 )
 
