@@ -194,6 +194,9 @@ func TestE2EPermissions(t *testing.T) {
 		{"one that may write all but a directory deep inside", 0o2770, clientGroup, func(m machine) error {
 			return os.Chmod(filepath.Join(m.dir, "beacon/chain_db/deep/er"), 0o700)
 		}, "grant group write on"},
+		{"one that may only read a directory deep inside", 0o2770, clientGroup, func(m machine) error {
+			return os.Chmod(filepath.Join(m.dir, "beacon/chain_db/deep/er"), 0o750)
+		}, "grant group write on"},
 		{"a sticky bit", 0o2770, clientGroup, func(m machine) error {
 			return os.Chmod(filepath.Join(m.dir, "beacon"), 0o770|os.ModeSticky)
 		}, "sticky bit"},

@@ -411,3 +411,49 @@ func TestReplacedByOthers(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A server may send without end, and without saying how much.
+func TestEndlessArchives(t *testing.T) {
+	dir := present(t, 165)
+	before := tree(t, filepath.Dir(dir))
+	for name, write := range map[string]func(w http.ResponseWriter) error{
+		"zeros": func(w http.ResponseWriter) error {
+			z := gzip.NewWriter(w)
+			if err := tar.NewWriter(z).WriteHeader(&tar.Header{Name: "genesis.ssz", Typeflag: tar.TypeReg, Size: 1 << 40, Mode: 0o644}); err != nil {
+				return err
+			}
+			for {
+				if _, err := z.Write(make([]byte, 1<<16)); err != nil {
+					return err
+				}
+			}
+		},
+		"noise": func(w http.ResponseWriter) error {
+			z, err := gzip.NewWriterLevel(w, gzip.NoCompression)
+			if err != nil {
+				return err
+			}
+			tw := tar.NewWriter(z)
+			for i := 0; ; i++ {
+				if err := tw.WriteHeader(&tar.Header{Name: fmt.Sprint(i), Typeflag: tar.TypeReg, Size: 1 << 12, Mode: 0o644}); err != nil {
+					return err
+				}
+				if _, err := tw.Write(make([]byte, 1<<12)); err != nil {
+					return err
+				}
+			}
+		},
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = write(w) }))
+		_, err := netfiles.Fetch(t.Context(), netfiles.Options{URL: srv.URL, Chain: chain(166), Dir: dir,
+			Limits: netfiles.Limits{Compressed: 1 << 18, Unpacked: 1 << 30, Entries: 1 << 20}})
+		srv.CloseClientConnections()
+		srv.Close()
+		if err == nil {
+			t.Errorf("%s: it says nothing", name)
+		}
+	}
+	if diff := cmp.Diff(before, tree(t, filepath.Dir(dir))); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -92,6 +92,7 @@ func TestE2EFilesOfAnother(t *testing.T) {
 		before := tree(t, filepath.Dir(dir))
 		own(t, ourUser, tc.gid, func() error {
 			ctx := context.Background()
+			unix.Umask(0o077) // as a hardened unit may have it; of this thread alone
 			s, err := netfiles.Fetch(ctx, netfiles.Options{URL: srv.URL, Chain: chain(166), Dir: dir})
 			if !tc.permitted {
 				if err == nil {
@@ -111,6 +112,9 @@ func TestE2EFilesOfAnother(t *testing.T) {
 			}
 			if st := info.Sys().(*syscall.Stat_t); info.Mode().Perm() != tc.mode || tc.gid == clientGroup && st.Gid != clientGroup {
 				t.Errorf("%s: it is %s of group %d", tc.name, info.Mode(), st.Gid)
+			}
+			if info, err := os.Stat(filepath.Join(dir, "genesis.json")); err != nil || info.Mode().Perm() != 0o644 {
+				t.Errorf("%s: a file is %s: %v", tc.name, info.Mode(), err)
 			}
 			return s.Restore(ctx)
 		})
