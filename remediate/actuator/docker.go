@@ -12,10 +12,6 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// DefaultStopGrace is how long a container without a stop timeout of its own may take to end before it is killed. Docker's default of 10 s is
-// too short for a client that flushes its database; this is systemd's (DefaultTimeoutStopSec).
-const DefaultStopGrace = 90 * time.Second
-
 // containerName is what the engine takes as a name (moby daemon/names/names.go).
 var containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
 
@@ -173,10 +169,7 @@ func inspect(ctx context.Context, c *client.Client, container string) (box, erro
 	if run != docker.Running && run != docker.Paused {
 		b.Since = ended
 	}
-	if in.Config == nil || in.Config.StopTimeout == nil {
-		seconds := int(DefaultStopGrace / time.Second)
-		b.grace = &seconds
-	}
+	b.grace = docker.Grace(in)
 	return b, nil
 }
 

@@ -2,15 +2,22 @@
 package docker
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
 
@@ -124,3 +131,55 @@ func Refused(err error) bool {
 	}
 	return client.IsErrConnectionFailed(err) && strings.Contains(err.Error(), "permission denied")
 }
+
+// StopGrace is how long a container without a stop timeout of its own may take to end before it is killed. Docker's default of 10 s is
+// too short for a client that flushes its database; this is systemd's (DefaultTimeoutStopSec).
+const StopGrace = 90 * time.Second
+
+// Grace is the timeout to stop or restart a container with, in seconds; nil: the engine is to take the container's own.
+func Grace(in container.InspectResponse) *int {
+	if in.Config != nil && in.Config.StopTimeout != nil {
+		return nil
+	}
+	seconds := int(StopGrace / time.Second)
+	return &seconds
+}
+
+// Create creates a container from a request's JSON, such as HostConfig is a part of. The client's own ContainerCreate would leave out what its types
+// do not know.
+func Create(ctx context.Context, c *client.Client, name string, body any) (id string, err error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return "", err
+	}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return c.Dialer()(ctx) }, DisableKeepAlives: true}
+	at := "http://docker/v" + c.ClientVersion() + "/containers/create?name=" + url.QueryEscape(name)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at, bytes.NewReader(text))
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxCreated))
+	if err != nil {
+		return "", err
+	}
+	var made struct {
+		ID      string `json:"Id"`
+		Message string `json:"message"`
+	}
+	if err := json.Unmarshal(answer, &made); err != nil {
+		return "", fmt.Errorf("create %s: HTTP %d: %w", name, resp.StatusCode, err)
+	}
+	if resp.StatusCode != http.StatusCreated {
+		return "", fmt.Errorf("create %s: HTTP %d: %.500s", name, resp.StatusCode, made.Message)
+	}
+	return made.ID, nil
+}
+
+// maxCreated bounds the engine's answer to the creation of a container, in bytes.
+const maxCreated = 64 << 10

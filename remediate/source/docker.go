@@ -51,7 +51,7 @@ type DockerSource struct {
 }
 
 var (
-	boxName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`) // moby daemon/names/names.go
+	boxName            = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`) // moby daemon/names/names.go
 	_       Recreating = (*DockerSource)(nil)
 )
 

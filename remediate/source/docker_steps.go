@@ -73,9 +73,9 @@ func (s *DockerSource) putBack(ctx context.Context, c *moby.Client, d dockerDeta
 	}
 	if fresh != nil {
 		for _, step := range []func() error{
-			func() error { return s.policy(ctx, c, *fresh, noPolicy) },
 			func() error { return s.stop(ctx, c, *fresh) },
 			func() error { return s.rename(ctx, c, *fresh, d.New) },
+			func() error { return s.policy(ctx, c, *fresh, noPolicy) }, // under its own name no more: it would be an edit by somebody else
 		} {
 			if err := step(); err != nil {
 				return err
@@ -159,11 +159,8 @@ func (s *DockerSource) policy(ctx context.Context, c *moby.Client, b box, to con
 	return nil
 }
 
-// stop stops what runs, or is about to. The grace is the container's own.
+// stop stops a container. It does nothing to one that does not run, nor is about to.
 func (s *DockerSource) stop(ctx context.Context, c *moby.Client, b box) error {
-	if !b.up() {
-		return nil
-	}
 	if err := s.step.step(StepStop); err != nil {
 		return err
 	}
