@@ -223,6 +223,8 @@ func (m Machine) Source(n config.Node) (source.Source, error) {
 		return source.NewEnv(source.Env{File: n.Source.Env.File, Key: n.Source.Env.Key}, opts)
 	case n.Source.Systemd != nil:
 		return source.NewSystemd(source.Systemd{Unit: n.Source.Systemd.Unit, Environment: n.Source.Systemd.Environment, Client: n.Consensus.Client}, opts)
+	case n.Source.Docker != nil:
+		return source.NewDocker(source.Docker{Container: n.Source.Docker.Container, Environment: n.Source.Docker.Environment, Client: n.Consensus.Client}, opts)
 	}
 	y := n.Source.YAML
 	return source.NewYAML(source.YAML{File: y.File, Key: y.Key, Host: y.Host, Path: y.Path}, n.Name, opts)
