@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -34,12 +33,8 @@ type catchUp struct {
 	absent map[string]int // fingerprint to reads in a row
 }
 
-func newCatchUp(e *Engine, dial func(ctx context.Context, network, address string) (net.Conn, error)) *catchUp {
-	u := &catchUp{engine: e, client: &http.Client{Timeout: catchUpTimeout}, absent: map[string]int{}}
-	if dial != nil {
-		u.client.Transport = &http.Transport{DialContext: dial}
-	}
-	return u
+func newCatchUp(e *Engine, transport http.RoundTripper) *catchUp {
+	return &catchUp{engine: e, client: &http.Client{Timeout: catchUpTimeout, Transport: transport}, absent: map[string]int{}}
 }
 
 func (u *catchUp) run(ctx context.Context) {

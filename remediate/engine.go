@@ -158,9 +158,9 @@ func (e *Engine) round(ctx context.Context) error {
 		if err := e.advance(ctx, c, i); err != nil {
 			return fmt.Errorf("incident %s: %w", i.Incident, err)
 		}
-		e.silence(ctx, c)
+		e.hold(ctx, c)
 	}
-	e.silence(ctx, c)
+	e.hold(ctx, c)
 	if err := e.settle(ctx, c); err != nil {
 		return err
 	}

@@ -21,11 +21,17 @@ func TestRestartCuresStall(t *testing.T) {
 		n.cure = true
 		w.stall("node-1")
 		a := w.fire("node-1", "node_stalled")
-		w.pass(2 * time.Minute)
+		w.pass(40 * time.Second)
 		if n.restarts != 1 {
 			t.Fatalf("%d restarts\n%s", n.restarts, w.story("node-1"))
 		}
-		w.pass(5 * time.Minute)
+		if !w.silenced["node-1"] || len(w.silenced) != 1 {
+			t.Errorf("silenced while it is verified: %v", w.silenced)
+		}
+		w.pass(6 * time.Minute)
+		if len(w.silenced) > 0 {
+			t.Errorf("silenced when it is over: %v", w.silenced)
+		}
 		if got := w.incident("node-1"); got.Stage != "settled" || !strings.Contains(w.story("node-1"), "it helped: its head") {
 			t.Errorf("stage %s\n%s", got.Stage, w.story("node-1"))
 		}

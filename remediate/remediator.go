@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -26,6 +27,7 @@ import (
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/netfiles"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/receiver"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/silence"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
 )
 
@@ -44,6 +46,7 @@ type Remediator struct {
 	journal *journal.Journal
 	hook    *receiver.Receiver
 	catchUp *catchUp
+	leases  *silence.Leases
 	logger  log.Logger
 	beacon  beacon.Options
 
@@ -98,7 +101,8 @@ func assemble(c *config.Config, j *journal.Journal, logger log.Logger, reg prome
 	if o.Hands == nil {
 		o.Hands = Machine{Backups: filepath.Join(filepath.Dir(j.Path()), "backups")}
 	}
-	e, err := NewEngine(c, j, o.Hands, eyes, NoSilence{}, m, logger)
+	leases := silence.New(silence.Options{Config: leasesOf(c), Transport: transport(o.Beacon.Dial), Logger: logger})
+	e, err := NewEngine(c, j, o.Hands, eyes, leases, m, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -111,12 +115,24 @@ func assemble(c *config.Config, j *journal.Journal, logger log.Logger, reg prome
 	if err != nil {
 		return nil, tokenProblem(c, err)
 	}
-	r := &Remediator{engine: e, journal: j, hook: hook, catchUp: newCatchUp(e, o.Beacon.Dial), logger: logger, beacon: o.Beacon, cfg: c}
+	r := &Remediator{engine: e, journal: j, hook: hook, catchUp: newCatchUp(e, transport(o.Beacon.Dial)), leases: leases, logger: logger, beacon: o.Beacon, cfg: c}
 	torn := j.Torn()
 	if torn.Bytes > 0 {
 		level.Warn(logger).Log("msg", "cut an unfinished line from the journal's end", "journal", j.Path(), "bytes", torn.Bytes)
 	}
 	return r, e.write(kindStarted, Started{Version: version.Version, Mode: c.Remediation.Mode, TornBytes: torn.Bytes})
+}
+
+func leasesOf(c *config.Config) silence.Config {
+	return silence.Config{Alertmanagers: c.Remediation.Alertmanagers, For: c.Remediation.Guards.Silence.Std()}
+}
+
+// transport reaches Alertmanagers; nil for the usual way.
+func transport(dial func(ctx context.Context, network, address string) (net.Conn, error)) http.RoundTripper {
+	if dial == nil {
+		return nil
+	}
+	return &http.Transport{DialContext: dial}
 }
 
 // Routes adds the receiver, the incidents and the acknowledgement of calls for people to mux.
@@ -136,6 +152,7 @@ func (r *Remediator) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.engine.Run(ctx) })
 	group.Go(func() error { r.catchUp.run(ctx); return nil })
+	group.Go(func() error { r.leases.Run(ctx); return nil })
 	group.Go(func() error {
 		t := time.NewTicker(readSourcesEvery)
 		defer t.Stop()
@@ -188,6 +205,7 @@ func (r *Remediator) Reload(c *config.Config) error {
 		return err
 	}
 	r.cfg = c
+	r.leases.Configure(leasesOf(c))
 	r.engine.Reload(c, eyes)
 	return nil
 }

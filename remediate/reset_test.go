@@ -15,7 +15,15 @@ import (
 // newIteration is a world whose network has gone on to iteration 2 while node-1 has not. fetch and initialise are the scripts of its reset.
 func newIteration(t *testing.T, fetch, initialise string, edits ...string) *world {
 	t.Helper()
-	w := running(t, append(slices.Clone(resettable), edits...)...)
+	all := slices.Clone(resettable)
+	for k := 0; k < len(edits); k += 2 {
+		if last := len(all) - 1; strings.Contains(all[last], edits[k]) {
+			all[last] = strings.Replace(all[last], edits[k], edits[k+1], 1)
+		} else {
+			all = append(all, edits[k], edits[k+1])
+		}
+	}
+	w := running(t, all...)
 	w.oldIteration(fetch, initialise)
 	n := w.nodes["node-1"]
 	n.phase = progress.OldIteration
@@ -35,6 +43,7 @@ var resettable = []string{
 	"deposit_chain_id: 1337", "deposit_chain_id: 1337, iterations: {anchor: 1, anchor_genesis_time: 946684800, interval: 48h, base_chain_id: 5}",
 	`consensus: {url: "http://node-1.test"}`, `consensus: {url: "http://node-1.test", client: lighthouse}
     execution: {url: "http://node-1-el.test", client: geth, data_dir: "DIR/geth"}
+    validator: {restart: {systemd: validator-1.service}}
     reset: {dir: "DIR/network", fetch: [/bin/sh, DIR/fetch], init_execution: [/bin/sh, DIR/init]}`,
 }
 
@@ -82,7 +91,7 @@ func TestReset(t *testing.T) {
 		n := w.nodes["node-1"]
 		a := w.fire("node-1", "old_iteration")
 		w.pass(time.Minute)
-		if want := []string{"stop", "stop execution", "start execution", "start"}; !slices.Equal(n.did, want) {
+		if want := []string{"stop validator", "stop", "stop execution", "start execution", "start", "start validator"}; !slices.Equal(n.did, want) {
 			t.Fatalf("did %q\n%s", n.did, w.story("node-1"))
 		}
 		w.pass(10 * time.Minute)
@@ -119,9 +128,11 @@ func TestResetThatCannotBe(t *testing.T) {
 		{name: "the validator's keys lie in the database", fetch: fetchTwo, init: initialise,
 			set: func(w *world, _ *fakeNode) { w.file("data/beacon/chain_db/keystore-m_12381_3600_0.json", "{}") }, want: "data_dir: "},
 		{name: "no provider serves the new iteration", fetch: fetchTwo, init: initialise, set: func(w *world, _ *fakeNode) { w.down("alpha", "beta") }, want: "quorum: "},
+		{name: "who writes the slashing protection is not configured", fetch: fetchTwo, init: initialise,
+			edits: []string{"    validator: {restart: {systemd: validator-1.service}}\n", ""}, want: "validator: slashing protection lies in"},
 		{name: "mode observe", fetch: fetchTwo, init: initialise, edits: []string{"mode: act", "mode: observe"}, want: "would bring node-1 onto iteration 2"},
 		{name: "the execution client cannot be initialised", fetch: fetchTwo, init: "echo no such genesis; exit 3\n",
-			did: []string{"stop", "stop execution", "start execution", "start"}, want: "no such genesis"},
+			did: []string{"stop validator", "stop", "stop execution", "start execution", "start", "start validator"}, want: "no such genesis"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {

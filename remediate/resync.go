@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
+	"path/filepath"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/config"
 	"github.com/checkpoint-exporter/checkpoint_exporter/network"
@@ -83,6 +85,9 @@ func (e *Engine) prepareReset(ctx context.Context, c *config.Config, i *incident
 		if err != nil {
 			return nil, refuse("data_dir", "%v", err)
 		}
+		if n.Validator == nil && !validates[n.Consensus.Client] && slashes(m) {
+			return nil, refuse("validator", "slashing protection lies in %s, and who writes it would go on while it is set aside; configure validator: with its restart", n.DataDir)
+		}
 		s.moves = append(s.moves, m)
 	}
 	var fetch actuator.Actuator
@@ -127,4 +132,22 @@ func (e *Engine) prepareReset(ctx context.Context, c *config.Config, i *incident
 		},
 		jobs: 8,
 	}, nil
+}
+
+// validates are the consensus clients whose beacon node may run validators itself, and so stops writing their slashing protection when
+// it is stopped.
+var validates = map[string]bool{"nimbus": true, "teku": true}
+
+// slashes tells whether slashing protection is among what is set aside.
+func slashes(m chaindata.Move) bool {
+	for _, p := range m.Places {
+		for _, e := range p.Entries {
+			for _, pattern := range p.Slashing {
+				if is, err := path.Match(pattern, filepath.Base(e.From)); is || err != nil {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }

@@ -94,17 +94,8 @@ type Silencer interface {
 	Release(ctx context.Context, node string)
 }
 
-// NoSilence silences nothing.
-type NoSilence struct{}
-
-// Hold does nothing.
-func (NoSilence) Hold(context.Context, string, string) {}
-
-// Release does nothing.
-func (NoSilence) Release(context.Context, string) {}
-
-// silence holds a lease for each node that is under remediation, and for no other.
-func (e *Engine) silence(ctx context.Context, c *config.Config) {
+// hold holds a lease for each node that is under remediation, and for no other.
+func (e *Engine) hold(ctx context.Context, c *config.Config) {
 	if ctx.Err() != nil {
 		return
 	}

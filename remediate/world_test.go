@@ -42,7 +42,9 @@ type world struct {
 	forced  int                           // judgements that read every state's beginning
 	journal *journal.Journal
 	engine  *Engine
-	step    func(string) error // fails steps that change the disk
+	// silenced are the nodes whose other alerts are.
+	silenced map[string]bool
+	step     func(string) error // fails steps that change the disk
 
 	stop func()
 	done chan struct{}
@@ -70,7 +72,7 @@ type fakeNode struct {
 	finalized *uint64
 
 	runs
-	el runs
+	el, vc runs
 	// onState and onRestart run inside the calls; an error of onRestart is returned.
 	onState   func()
 	onRestart func() error
@@ -135,7 +137,7 @@ func newWorld(t *testing.T, edits ...string) *world {
 // worldIn is a world whose files are there already.
 func worldIn(t *testing.T, dir string, edits ...string) *world {
 	t.Helper()
-	w := &world{T: t, dir: dir, nodes: map[string]*fakeNode{}, bad: map[string][]provider.Finding{}}
+	w := &world{T: t, dir: dir, nodes: map[string]*fakeNode{}, bad: map[string][]provider.Finding{}, silenced: map[string]bool{}}
 	text := strings.NewReplacer(edits...).Replace(baseConfig)
 	c, err := config.Parse("checkpoint.yml", []byte(strings.ReplaceAll(text, "DIR", w.dir)))
 	if err != nil {
@@ -143,7 +145,7 @@ func worldIn(t *testing.T, dir string, edits ...string) *world {
 	}
 	w.cfg = c
 	for _, n := range c.Nodes {
-		w.nodes[n.Name] = &fakeNode{world: w, peers: 50, runs: runs{invocation: 1, active: actuator.Active}, el: runs{invocation: 1, active: actuator.Active}}
+		w.nodes[n.Name] = &fakeNode{world: w, peers: 50, runs: runs{invocation: 1, active: actuator.Active}, el: runs{invocation: 1, active: actuator.Active}, vc: runs{invocation: 1, active: actuator.Active}}
 	}
 	return w
 }
@@ -170,7 +172,7 @@ func (w *world) start() {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.engine, err = NewEngine(w.cfg, w.journal, w, w, NoSilence{}, m, log.NewNopLogger())
+	w.engine, err = NewEngine(w.cfg, w.journal, w, w, w, m, log.NewNopLogger())
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -307,8 +309,15 @@ func (w *world) Actuator(r config.Restart) (actuator.Actuator, error) {
 	if len(r.Command) > 0 {
 		return actuator.NewCommand(r.Command, 0)
 	}
-	name, execution := strings.CutSuffix(strings.TrimSuffix(r.Systemd, ".service"), "-el")
+	name, validator := strings.CutPrefix(r.Systemd, "validator-")
+	if validator {
+		name = "node-" + name
+	}
+	name, execution := strings.CutSuffix(strings.TrimSuffix(name, ".service"), "-el")
 	n := w.nodes[name]
+	if validator {
+		return unit{n, &n.vc, r.Systemd}, nil
+	}
 	if execution {
 		return unit{n, &n.el, r.Systemd}, nil
 	}
@@ -328,6 +337,11 @@ func (w *world) ChainData(o chaindata.Options) (chaindata.Move, error) {
 func (w *world) NetworkFiles(context.Context, config.Reset, network.Chain) (*netfiles.Staged, error) {
 	return nil, errors.New("there are none")
 }
+
+// Hold and Release make the world its silences.
+func (w *world) Hold(_ context.Context, node, _ string) { w.silenced[node] = true }
+
+func (w *world) Release(_ context.Context, node string) { delete(w.silenced, node) }
 
 // unit is a service of the fake service manager.
 type unit struct {
@@ -397,13 +411,16 @@ func (u unit) Start(context.Context) (actuator.Outcome, error) {
 
 func (u unit) Logs(context.Context, int) ([]string, error) { return u.runs.log, nil }
 
-// begins tells what is done to the node, in order, with the execution client's part marked.
+// begins tells what is done to the node, in order, with the other clients' parts marked.
 func (u unit) begins(what string) error {
 	if err := u.n.world.hook("unit: " + what); err != nil {
 		return err
 	}
-	if u.runs == &u.n.el {
+	switch u.runs {
+	case &u.n.el:
 		what += " execution"
+	case &u.n.vc:
+		what += " validator"
 	}
 	u.n.runs.did = append(u.n.runs.did, what)
 	if u.n.onDo != nil {
