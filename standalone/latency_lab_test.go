@@ -18,8 +18,6 @@ import (
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/config"
 	"github.com/checkpoint-exporter/checkpoint_exporter/network"
-	"github.com/checkpoint-exporter/checkpoint_exporter/remediate"
-	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/actuator"
 	"github.com/checkpoint-exporter/checkpoint_exporter/rules"
 	"github.com/checkpoint-exporter/checkpoint_exporter/simulate"
 	"github.com/checkpoint-exporter/checkpoint_exporter/standalone"
@@ -37,21 +35,41 @@ const (
 // machines of the network, the wires, which take no time, and the service manager.
 type lab struct {
 	*testing.T
-	dir   string
-	sim   *simulate.Simulation
-	wires *simulate.Memory
-	api   string // base URL of the Loop's API
-	log   *eventLog
+	dir     string
+	sim     *simulate.Simulation
+	wires   *simulate.Memory
+	api     string // base URL of the Loop's API
+	log     *eventLog
+	people  *people
+	machine *machine
+}
+
+// labOptions are what differs from lab to lab. The zero value is a Teku at the head, in the midst of an iteration.
+type labOptions struct {
+	// at is how long ago the iteration began; 0 is ten days.
+	at time.Duration
+	// node is the follower; its Source is set by the lab. Teku with a database when it has no Client.
+	node simulate.NodeOptions
+	// prepare, if set, is called before anything runs.
+	prepare func(*lab)
+	// ill tells that not all is well at first.
+	ill bool
 }
 
 // newLab starts everything in the bubble of t, and lets it settle. Labs of different seeds differ in where within their intervals scrapes
 // and evaluations fall; the exporter's loops are spread at random.
-func newLab(t *testing.T, seed int) *lab {
+func newLab(t *testing.T, seed int, o labOptions) *lab {
 	t.Helper()
-	l := &lab{T: t, dir: t.TempDir(), wires: simulate.NewMemory(), log: &eventLog{}}
+	if o.node.Client == "" {
+		o.node.Client, o.node.Database = simulate.Teku, true
+	}
+	if o.at == 0 {
+		o.at = 10 * 24 * time.Hour
+	}
+	l := &lab{T: t, dir: t.TempDir(), wires: simulate.NewMemory(), log: &eventLog{}, people: &people{}}
 	ephemery, _ := network.Preset("ephemery")
 	// A bubble begins in the year 2000. Nothing runs yet, so the years until some iteration's middle pass at once.
-	time.Sleep(time.Until(ephemery.Iterations.AnchorGenesis.Add(10*24*time.Hour + time.Duration(seed)*1300*time.Millisecond)))
+	time.Sleep(time.Until(ephemery.Iterations.Genesis(ephemery.Iterations.Anchor).Add(o.at + time.Duration(seed)*1300*time.Millisecond)))
 	var err error
 	if l.sim, err = simulate.New(simulate.Options{Network: ephemery, Sockets: l.wires, Seed: fmt.Sprint(seed)}); err != nil {
 		t.Fatal(err)
@@ -65,16 +83,21 @@ func newLab(t *testing.T, seed int) *lab {
 	if err := os.WriteFile(l.inventory(), fmt.Appendf(nil, inventoryText, l.sim.Provider(dying).URL()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	source := simulate.YAMLSource(l.inventory(), follower, "checkpoint_sync_url")
-	if _, err := l.sim.AddNode(follower, simulate.NodeOptions{Client: simulate.Teku, Database: true, Source: source}); err != nil {
+	o.node.Source = simulate.YAMLSource(l.inventory(), follower, "checkpoint_sync_url")
+	n, err := l.sim.AddNode(follower, o.node)
+	if err != nil {
 		t.Fatal(err)
+	}
+	l.machine = newMachine(l, n, string(o.node.Client))
+	if o.prepare != nil {
+		o.prepare(l)
 	}
 	if err := l.sim.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	l.run(seed)
-	time.Sleep(2 * time.Minute)
-	if len(l.query(`min(checkpoint_provider_usable) == 1 and on () min(checkpoint_node_phase{phase="synced"}) == 1 unless on () ALERTS`)) == 0 {
+	l.pass(2 * time.Minute)
+	if !o.ill && len(l.query(`min(checkpoint_provider_usable) == 1 and on () min(checkpoint_node_phase{phase="synced"}) == 1 unless on () ALERTS`)) == 0 {
 		t.Fatalf("not all is well at first:\n%s", l.log)
 	}
 	return l
@@ -96,8 +119,8 @@ func (l *lab) run(seed int) {
 		Dir: filepath.Join(l.dir, "data"), Rules: rules.Files, Config: l.config,
 		Alerts:   func() (*amconfig.Config, error) { return standalone.LoadAlertmanagerConfig("") },
 		Exporter: listeners[0], Remediator: listeners[1], API: listeners[2:], ExternalURL: here,
-		Interval: 10 * time.Second, Retention: 24 * time.Hour, Logger: l.log, Slog: slog.New(slog.DiscardHandler),
-		Sockets: l.wires, Hands: hands{remediate.Machine{Backups: filepath.Join(l.dir, "backups")}, l.sim.Node(follower)},
+		Interval: 10 * time.Second, Retention: 24 * time.Hour, Logger: l.log, Slog: slog.New(l.people),
+		Sockets: l.wires, Hands: l.machine,
 	})
 	if err != nil {
 		l.Fatal(err)
@@ -123,11 +146,16 @@ func (l *lab) config() (*config.Config, error) {
 	n := l.sim.Node(follower)
 	fmt.Fprintf(&y, `nodes:
 - name: %s
-  consensus: {url: %q, metrics_url: %q}
-  execution: {url: %q}
-  restart: {systemd: beacon.service}
+  consensus: {url: %q, metrics_url: %q, client: %s}
+  execution: {url: %q, client: geth, data_dir: %q}
+  validator: {restart: {systemd: %s}}
+  restart: {systemd: %s}
+  restart_execution: {systemd: %s}
   source: {yaml: {file: %q, key: checkpoint_sync_url}}
-`, n.Name(), n.URL(), n.MetricsURL(), n.ExecutionURL(), l.inventory())
+  data_dir: %q
+  reset: {dir: %q, url: %q, init_execution: [%q]}
+`, n.Name(), n.URL(), n.MetricsURL(), l.machine.client, n.ExecutionURL(), l.machine.execution, validatorUnit, consensusUnit, executionUnit, l.inventory(),
+		l.machine.consensus, l.machine.files, releases, initExecution)
 	return config.Parse("checkpoint.yml", []byte(y.String()))
 }
 
@@ -154,8 +182,25 @@ func (s sample) value(t testing.TB) (v float64) {
 	return v
 }
 
+// series is a part of a query's result.
+type series struct {
+	Metric map[string]string
+	Value  sample
+	Values []sample
+}
+
 // query asks the Loop, and returns the samples of each series in the result.
 func (l *lab) query(expr string) [][]sample {
+	l.Helper()
+	var all [][]sample
+	for _, s := range l.ask(expr) {
+		all = append(all, s.Values)
+	}
+	return all
+}
+
+// ask is query with the labels.
+func (l *lab) ask(expr string) []series {
 	l.Helper()
 	client := &http.Client{Transport: &http.Transport{DialContext: l.wires.DialContext, DisableKeepAlives: true}}
 	resp, err := client.Get(l.api + "/api/v1/query?" + url.Values{"query": {expr}}.Encode())
@@ -165,47 +210,22 @@ func (l *lab) query(expr string) [][]sample {
 	defer resp.Body.Close()
 	var answer struct {
 		Error string
-		Data  struct {
-			Result []struct {
-				Value  sample
-				Values []sample
-			}
-		}
+		Data  struct{ Result []series }
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Error != "" {
 		l.Fatalf("query %s: %v %s", expr, err, answer.Error)
 	}
-	var all [][]sample
-	for _, r := range answer.Data.Result {
+	for i, r := range answer.Data.Result {
 		if r.Values == nil {
-			r.Values = []sample{r.Value}
+			answer.Data.Result[i].Values = []sample{r.Value}
 		}
-		all = append(all, r.Values)
 	}
-	return all
+	return answer.Data.Result
 }
 
-// hands are the real ones, but for the service manager.
-type hands struct {
-	remediate.Machine
-	node *simulate.Node
-}
-
-func (h hands) Actuator(r config.Restart) (actuator.Actuator, error) {
-	return serviceManager{r.Systemd, h.node}, nil
-}
-
-type serviceManager struct {
-	unit string
-	node *simulate.Node
-}
-
-func (m serviceManager) String() string { return "systemd " + m.unit }
-
-func (m serviceManager) Restart(ctx context.Context) (actuator.Outcome, error) {
-	return actuator.Outcome{Actuator: m.String(), Job: "done"}, m.node.Restart(ctx)
-}
-
-func (m serviceManager) State(context.Context) (actuator.State, error) {
-	return actuator.State{Active: actuator.Active, InvocationID: fmt.Sprint(len(m.node.Restarts()))}, nil
+// pass lets the bubble's time pass. Meanwhile the machine's disk follows what its clients do.
+func (l *lab) pass(d time.Duration) {
+	for until := time.Now().Add(d); time.Now().Before(until); time.Sleep(min(time.Second, time.Until(until))) {
+		l.machine.mirror()
+	}
 }

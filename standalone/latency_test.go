@@ -55,7 +55,7 @@ func try(t *testing.T, seed int, phase float64, run func(*lab, float64) trial) t
 	// outside of it.
 	_, _ = net.LookupHost("localhost")
 	var tr trial
-	synctest.Test(t, func(t *testing.T) { tr = run(newLab(t, seed), phase) })
+	synctest.Test(t, func(t *testing.T) { tr = run(newLab(t, seed, labOptions{}), phase) })
 	return tr
 }
 
