@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -111,8 +112,8 @@ func moments(all []Kept, file string) []moment {
 	return out
 }
 
-// choose finds the backup that is meant: by its path, by what its hash begins with, or by the file, and then the one of before the latest change, or
-// of what the file was at a time.
+// choose finds the backup that is meant: by its path, by what its hash begins with, or by the file, and then the latest that is not what the file is now,
+// or the one of what it was at a time.
 func choose(all []Kept, what string, at time.Time, t *Terminal) (Kept, error) {
 	if k := slices.IndexFunc(all, func(k Kept) bool { return k.Path == what }); k >= 0 {
 		return all[k], nil
@@ -148,7 +149,7 @@ func chooseOf(all []Kept, file string, at time.Time, t *Terminal) (Kept, error) 
 	case len(of) == 0:
 		return Kept{}, fmt.Errorf("there is no backup of %s; checkpoint restore --list shows what there is", file)
 	case at.IsZero():
-		return of[len(of)-1].kept, nil
+		return latest(of, file), nil
 	}
 	i := slices.IndexFunc(of, func(m moment) bool { return !m.at.Before(at) })
 	if i < 0 {
@@ -156,4 +157,22 @@ func chooseOf(all []Kept, file string, at time.Time, t *Terminal) (Kept, error) 
 			file, t.at(at), t.at(of[len(of)-1].at))
 	}
 	return of[i].kept, nil
+}
+
+// latest is the last moment at which a file was not as it is now, so that a restore can be taken back by another; the last one of all if there is
+// none.
+func latest(of []moment, file string) Kept {
+	present, err := readRegular(file)
+	gone := err != nil
+	hash := fmt.Sprintf("%x", sha256.Sum256(present))
+	for _, m := range slices.Backward(of) {
+		asNow := m.kept.Hash == hash && !gone
+		if m.kept.Created {
+			asNow = gone
+		}
+		if !asNow {
+			return m.kept
+		}
+	}
+	return of[len(of)-1].kept
 }

@@ -130,10 +130,10 @@ func (t *Terminal) providers(all []collector.Provider) {
 
 func quorumWords(q collector.Quorum) string {
 	switch {
+	case !q.Complete:
+		return "No quorum yet: not all providers have been asked."
 	case q.Reached && q.Epoch != nil && q.Root != nil:
 		return fmt.Sprintf("Quorum: %d agree on epoch %d, %d are needed. Its block: %s", q.Providers, *q.Epoch, q.Threshold, q.Root)
-	case !q.Complete:
-		return "No quorum yet: not all have been asked."
 	}
 	return fmt.Sprintf("No quorum: %s, %d are needed. Trust no checkpoint for now.",
 		cmp.Or(map[int]string{0: "none can be used", 1: "1 can be used"}[q.Providers], fmt.Sprintf("%d agree", q.Providers)), q.Threshold)

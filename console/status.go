@@ -130,11 +130,8 @@ func (s *Status) judge(problem func(string, ...any)) {
 			problem("%s", text)
 		}
 	}
-	switch q := s.Quorum; {
-	case !q.Complete:
-		problem("not all providers have been asked yet")
-	case !q.Reached:
-		problem("%s usable and agree, %d are needed", count(q.Providers, "provider is", "providers are"), q.Threshold)
+	if !s.Quorum.Complete || !s.Quorum.Reached {
+		problem("%s", quorumWords(*s.Quorum))
 	}
 }
 
