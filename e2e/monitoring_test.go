@@ -36,18 +36,10 @@ func startMonitoring(tb testing.TB, a addresses) *monitoring {
 	dir := workDir(tb)
 	m := &monitoring{prometheusURL: local(freePort(tb)), alertmanagerURL: local(a.alertmanager), people: startPeople(tb)}
 
-	config := filepath.Join(dir, "alertmanager", "alertmanager.yml")
-	copyWith(tb, shipped("deploy/alertmanager/alertmanager.yml"), config, map[string]string{
-		"127.0.0.1:10178":       a.remediator,
-		"/etc/checkpoint/token": a.tokenFile,
-		"  - name: people\n":    "  - name: people\n    webhook_configs: [{url: " + strconv.Quote(m.people.url) + "}]\n",
-	})
-	m.alertmanager = start(tb, "alertmanager", tool(tb, "alertmanager", "alertmanager"), "--config.file="+config,
-		"--storage.path="+filepath.Join(dir, "alertmanager", "data"), "--web.listen-address="+hostPort(m.alertmanagerURL),
-		"--cluster.listen-address=", "--log.level=debug")
+	m.alertmanager = startAlertmanager(tb, "alertmanager", m.alertmanagerURL, a, m.people, "--cluster.listen-address=")
 
 	copyRules(tb, filepath.Join(dir, "prometheus", "rules"))
-	config = filepath.Join(dir, "prometheus", "prometheus.yml")
+	config := filepath.Join(dir, "prometheus", "prometheus.yml")
 	copyWith(tb, shipped("deploy/prometheus.yml"), config, map[string]string{
 		"127.0.0.1:10177": a.exporter,
 		"127.0.0.1:10178": a.remediator,
@@ -56,15 +48,30 @@ func startMonitoring(tb testing.TB, a addresses) *monitoring {
 	m.prometheus = start(tb, "prometheus", tool(tb, "prometheus", "prometheus"), "--config.file="+config,
 		"--storage.tsdb.path="+filepath.Join(dir, "prometheus", "data"), "--web.listen-address="+hostPort(m.prometheusURL))
 
-	for _, part := range []struct {
-		*process
-		url string
-	}{{m.alertmanager, m.alertmanagerURL}, {m.prometheus, m.prometheusURL}} {
-		eventually(tb, time.Minute, part.name+" to be ready", func() error {
-			return firstError(part.ended, func() error { _, err := get(part.url + "/-/ready"); return err })
-		})
-	}
+	awaitReady(tb, m.alertmanager, m.alertmanagerURL)
+	awaitReady(tb, m.prometheus, m.prometheusURL)
 	return m
+}
+
+// startAlertmanager starts a real Alertmanager with the shipped configuration.
+func startAlertmanager(tb testing.TB, name, url string, a addresses, p *people, cluster ...string) *process {
+	tb.Helper()
+	dir := filepath.Join(workDir(tb), name)
+	config := filepath.Join(dir, "alertmanager.yml")
+	copyWith(tb, shipped("deploy/alertmanager/alertmanager.yml"), config, map[string]string{
+		"127.0.0.1:10178":       a.remediator,
+		"/etc/checkpoint/token": a.tokenFile,
+		"  - name: people\n":    "  - name: people\n    webhook_configs: [{url: " + strconv.Quote(p.url) + "}]\n",
+	})
+	return start(tb, name, tool(tb, "alertmanager", "alertmanager"), append([]string{"--config.file=" + config,
+		"--storage.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + hostPort(url), "--log.level=debug"}, cluster...)...)
+}
+
+func awaitReady(tb testing.TB, p *process, url string) {
+	tb.Helper()
+	eventually(tb, time.Minute, p.name+" to be ready", func() error {
+		return firstError(p.ended, func() error { _, err := get(url + "/-/ready"); return err })
+	})
 }
 
 // query evaluates an instant query and returns each series' labels and value.
