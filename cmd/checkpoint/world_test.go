@@ -157,8 +157,14 @@ type diary struct {
 
 func (p *place) diary() *diary {
 	p.Helper()
-	d := &diary{place: p}
 	p.write("/var/lib/checkpoint/journal.jsonl", "")
+	return p.reopen()
+}
+
+// reopen goes on in the journal that is there.
+func (p *place) reopen() *diary {
+	p.Helper()
+	d := &diary{place: p}
 	j, err := journal.Open(p.path("/var/lib/checkpoint/journal.jsonl"), journal.Options{Now: func() time.Time { return d.at }})
 	if err != nil {
 		p.Fatal(err)
