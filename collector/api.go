@@ -2,7 +2,9 @@ package collector
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -20,6 +22,8 @@ type Providers struct {
 	Quorum  Quorum    `json:"quorum"`
 	// Learnt says, one sentence each, which facts of the network come from a quorum and not from the configuration.
 	Learnt []string `json:"learnt"`
+	// Epochs are the newest epochs of which block roots are known, newest first.
+	Epochs []Epoch `json:"epochs"`
 	// Providers are in configured order.
 	Providers []Provider `json:"providers"`
 }
@@ -50,6 +54,19 @@ type Quorum struct {
 	Root  *network.Root `json:"root,omitempty"`
 	// Complete is false until every provider has been asked once.
 	Complete bool `json:"complete"`
+}
+
+// Epoch is a finalized epoch and what providers of this chain serve for it.
+type Epoch struct {
+	Epoch uint64 `json:"epoch"`
+	// Roots are the block roots, the one that most serve first. More than one means that somebody is wrong.
+	Roots []Camp `json:"roots"`
+}
+
+// Camp is a block root and the names of those who serve it, in configured order.
+type Camp struct {
+	Root      network.Root `json:"root"`
+	Providers []string     `json:"providers"`
 }
 
 // Provider is one provider and what is thought of it.
@@ -107,6 +124,18 @@ func (e *Exporter) serveProviders(w http.ResponseWriter, _ *http.Request) {
 	e.writeJSON(w, providersOf(e.look()))
 }
 
+// Status is what is known of everything at one moment.
+type Status struct {
+	Providers Providers
+	Nodes     Nodes
+}
+
+// Status is what the API tells, for the page.
+func (e *Exporter) Status() Status {
+	v := e.look()
+	return Status{providersOf(v), nodesOf(v)}
+}
+
 // writeJSON answers with a value that marshals by its type.
 func (e *Exporter) writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
@@ -119,7 +148,8 @@ func (e *Exporter) writeJSON(w http.ResponseWriter, v any) {
 func providersOf(v *view) Providers {
 	q := v.judgement.Quorum
 	out := Providers{
-		At: v.now.UTC(), Network: networkOf(v), Learnt: append([]string{}, v.judgement.Learnt...), Providers: []Provider{},
+		At: v.now.UTC(), Network: networkOf(v), Learnt: append([]string{}, v.judgement.Learnt...),
+		Epochs: epochsOf(v.judgement), Providers: []Provider{},
 		Quorum: Quorum{Reached: q.OK, Threshold: v.state.options.Quorum, Providers: q.Providers, Complete: v.complete},
 	}
 	if q.Providers > 0 {
@@ -133,6 +163,40 @@ func providersOf(v *view) Providers {
 		one := providerOf(p)
 		one.Rank = ranks[p.name]
 		out.Providers = append(out.Providers, one)
+	}
+	return out
+}
+
+// maxEpochs bounds how many epochs are told; providers' lags differ by less.
+const maxEpochs = 8
+
+// epochsOf compares what the providers of the chain serve. Those of another one have epochs of their own.
+func epochsOf(j provider.Judgement) []Epoch {
+	known := map[uint64]*Epoch{}
+	for _, v := range j.Verdicts {
+		if v.Has(provider.WrongNetwork) || v.Has(provider.OldIteration) {
+			continue
+		}
+		for epoch, root := range v.Observation.Roots {
+			e := known[epoch]
+			if e == nil {
+				e = &Epoch{Epoch: epoch}
+				known[epoch] = e
+			}
+			i := slices.IndexFunc(e.Roots, func(c Camp) bool { return c.Root == root })
+			if i < 0 {
+				i, e.Roots = len(e.Roots), append(e.Roots, Camp{Root: root})
+			}
+			e.Roots[i].Providers = append(e.Roots[i].Providers, v.Provider)
+		}
+	}
+	newest := slices.Sorted(maps.Keys(known))
+	newest = newest[max(0, len(newest)-maxEpochs):]
+	out := []Epoch{}
+	for _, epoch := range slices.Backward(newest) {
+		e := known[epoch]
+		slices.SortStableFunc(e.Roots, func(a, b Camp) int { return len(b.Providers) - len(a.Providers) })
+		out = append(out, *e)
 	}
 	return out
 }

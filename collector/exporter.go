@@ -1,5 +1,5 @@
-// Package collector watches the configured providers and nodes in the background and tells what it saw: as Prometheus metrics, as
-// JSON and on a landing page. What is served was seen before: a scrape asks nobody, but for /probe, which is there to ask.
+// Package collector watches the configured providers and nodes in the background and tells what it saw: as Prometheus metrics and
+// as JSON, and to the status page. What is served was seen before: a scrape asks nobody, but for /probe, which is there to ask.
 package collector
 
 import (
@@ -28,10 +28,8 @@ type Options struct {
 	Clock func() time.Time
 	// AllowAny lets /probe ask any URL, and not only the configured ones.
 	AllowAny bool
-	// Version is the program's, told to those who are asked and shown on the landing page.
+	// Version is the program's, told to those who are asked.
 	Version string
-	// TelemetryPath is where the landing page's link to the metrics leads; empty means /metrics.
-	TelemetryPath string
 	// Beacon is how providers and nodes are reached; the Exporter sets UserAgent and Timeout, and Resolver is for providers alone.
 	Beacon beacon.Options
 
@@ -74,9 +72,6 @@ func New(cfg *config.Config, logger log.Logger, o Options) (*Exporter, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	if o.TelemetryPath == "" {
-		o.TelemetryPath = "/metrics"
-	}
 	o.Beacon.UserAgent = beacon.UserAgent(o.Version)
 	if o.newProber == nil {
 		o.newProber = o.realProber
@@ -102,12 +97,11 @@ func (e *Exporter) Register(reg prometheus.Registerer) error {
 	return nil
 }
 
-// Routes adds /probe, the API and the landing page.
+// Routes adds /probe and the API.
 func (e *Exporter) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /probe", e.serveProbe)
 	mux.HandleFunc("GET /api/v1/providers", e.serveProviders)
 	mux.HandleFunc("GET /api/v1/nodes", e.serveNodes)
-	mux.HandleFunc("GET /{$}", e.serveLanding)
 }
 
 // Run watches until ctx ends, and returns when every loop has ended.

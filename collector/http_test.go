@@ -285,32 +285,34 @@ func TestHostileAnswers(t *testing.T) {
 	expect(t, metrics(t, h, "/metrics"), map[string]string{`checkpoint_node_info{client="Light�house",node="node-1",version="\"}\n"}`: "1"})
 }
 
-func TestLandingPage(t *testing.T) {
-	s := newScene(t)
-	s.provider("alpha", func(now time.Time) provider.Observation {
-		return failing("malformed")(now)
-	})
-	s.node("node-1", func(now time.Time) node.Observation {
-		o := at(3)(now)
-		o.Consensus.Version.Value = &beacon.ClientVersion{Client: "<script>alert(1)</script>", Version: "&"}
-		return o
-	})
-	e := s.exporter(parseConfig(t, oneOfEach))
-	h := handler(t, e)
-	if _, body := get(t, h, "/"); !strings.Contains(body, "not asked yet") || !strings.Contains(body, "not looked at yet") {
-		t.Error("before anything is known:", body)
-	}
-	visitAll(t, e)
-	code, body := get(t, h, "/")
-	for _, want := range []string{"/metrics", "/api/v1/providers", "/api/v1/nodes", "alpha", "malformed", "it did not work", "node-1", "&lt;script&gt;", "1.2.3", "Quorum: 0 of at least 1"} {
-		if code != http.StatusOK || !strings.Contains(body, want) {
-			t.Errorf("%d: the page lacks %q", code, want)
+// TestEpochs: camps are told apart, providers of other chains have no voice, and the list is bounded.
+func TestEpochs(t *testing.T) {
+	saw := func(name string, reason provider.Reason, roots map[uint64]network.Root) provider.Verdict {
+		v := provider.Verdict{Provider: name, Observation: provider.Observation{Roots: roots}}
+		if reason != "" {
+			v.Reasons = []provider.Finding{{Reason: reason}}
 		}
+		return v
 	}
-	if strings.Contains(body, "<script>") || strings.Contains(body, "debug/pprof") {
-		t.Error("foreign text or profiling is on the page")
+	many := map[uint64]network.Root{}
+	for epoch := range uint64(20) {
+		many[epoch] = rootOf(byte(epoch))
 	}
-	if code, _ := get(t, h, "/elsewhere"); code != http.StatusNotFound {
-		t.Error(code)
+	got := epochsOf(provider.Judgement{Verdicts: []provider.Verdict{
+		saw("dissenter", provider.Disagrees, map[uint64]network.Root{19: rootOf(200)}),
+		saw("alpha", "", many), saw("beta", provider.Stale, map[uint64]network.Root{19: rootOf(19), 18: rootOf(18)}),
+		saw("foreign", provider.WrongNetwork, map[uint64]network.Root{99: rootOf(99)}),
+		saw("ancient", provider.OldIteration, map[uint64]network.Root{19: rootOf(77)}),
+		saw("silent", provider.Timeout, nil),
+	}})
+	want := []Epoch{
+		{19, []Camp{{rootOf(19), []string{"alpha", "beta"}}, {rootOf(200), []string{"dissenter"}}}},
+		{18, []Camp{{rootOf(18), []string{"alpha", "beta"}}}},
+	}
+	if len(got) != maxEpochs || !reflect.DeepEqual(got[:2], want) {
+		t.Errorf("%d epochs: %v", len(got), got)
+	}
+	if got := epochsOf(provider.Judgement{}); got == nil || len(got) != 0 {
+		t.Errorf("of nobody: %v", got)
 	}
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/checkpoint-exporter/checkpoint_exporter/config"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate"
 	"github.com/checkpoint-exporter/checkpoint_exporter/server"
+	statuspage "github.com/checkpoint-exporter/checkpoint_exporter/web"
 )
 
 // The jobs that the shipped rules and dashboards select.
@@ -119,7 +120,7 @@ func (l *Loop) assemble() error {
 	if err != nil {
 		return err
 	}
-	exporter, remediator, err := l.programs(cfg, load)
+	exporter, remediator, page, err := l.programs(cfg, load)
 	if err != nil {
 		return err
 	}
@@ -140,7 +141,7 @@ func (l *Loop) assemble() error {
 	}
 	desk := server.Service{
 		Name: "checkpointd", Registry: reg, Ready: prom.Ready, Reload: l.reload, Logger: o.Logger,
-		Routes: func(mux *http.ServeMux) { api.Routes(mux); mux.Handle("GET /{$}", l.signpost()) },
+		Routes: func(mux *http.ServeMux) { api.Routes(mux); page.RoutesWith(mux, l.links()) },
 	}.Handler(o.TelemetryPath)
 	l.stages = []stage{
 		serving("exporter", exporter.handler, nil, o.Slog, o.Exporter),
@@ -154,6 +155,8 @@ func (l *Loop) assemble() error {
 	for _, ln := range o.API {
 		l.stages = append(l.stages, serving("API", desk, o.Web, o.Slog, ln))
 	}
+	// Open pages are let go first: their streams would keep the listeners from ending.
+	l.stages = append(l.stages, stage{"status page", page.Run})
 	return nil
 }
 
@@ -164,29 +167,32 @@ type program struct {
 	reload  *server.Reloader
 }
 
-func (l *Loop) programs(c *config.Config, load func() (*config.Config, error)) (exporter, remediator program, err error) {
+func (l *Loop) programs(c *config.Config, load func() (*config.Config, error)) (exporter, remediator program, page *statuspage.Page, err error) {
 	reach := beacon.Options{Dial: l.opts.Sockets.DialContext}
 	reg := server.NewRegistry(JobExporter)
-	e, err := collector.New(c, log.With(l.opts.Logger, "component", "exporter"), collector.Options{
-		Version: version.Version, TelemetryPath: l.opts.TelemetryPath, Beacon: reach,
-	})
+	logger := log.With(l.opts.Logger, "component", "exporter")
+	e, err := collector.New(c, logger, collector.Options{Version: version.Version, Beacon: reach})
 	if err != nil {
-		return exporter, remediator, err
+		return exporter, remediator, nil, err
 	}
 	if err := e.Register(reg); err != nil {
-		return exporter, remediator, err
+		return exporter, remediator, nil, err
 	}
-	if exporter, err = l.program(JobExporter, e, reg, load); err != nil {
-		return exporter, remediator, err
+	page = statuspage.New(c, logger, e.Status, statuspage.Options{
+		Version: version.Version, TelemetryPath: l.opts.TelemetryPath, Remediator: httpURL(l.opts.Remediator.Addr()), Dial: l.opts.Sockets.DialContext,
+	})
+	if exporter, err = l.program(JobExporter, statuspage.Exporter{Exporter: e, Page: page}, reg, load); err != nil {
+		return exporter, remediator, nil, err
 	}
+	exporter.run = e.Run // the page is a stage of its own
 	reg = server.NewRegistry(JobRemediator)
 	r, err := remediate.New(c, log.With(l.opts.Logger, "component", "remediator"), reg, remediate.Options{Beacon: reach, Hands: l.opts.Hands})
 	if err != nil {
-		return exporter, remediator, err
+		return exporter, remediator, nil, err
 	}
 	l.opened = append(l.opened, r.Close)
 	remediator, err = l.program(JobRemediator, r, reg, load)
-	return exporter, remediator, err
+	return exporter, remediator, page, err
 }
 
 func (l *Loop) program(name string, app server.App, reg *prometheus.Registry, load func() (*config.Config, error)) (program, error) {

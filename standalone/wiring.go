@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -17,10 +16,9 @@ import (
 
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/common/version"
-	"github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/config"
+	statuspage "github.com/checkpoint-exporter/checkpoint_exporter/web"
 )
 
 // newToken makes the credentials of this run: a file that only this user reads, and that ends with the run.
@@ -90,22 +88,14 @@ func (l *Loop) reloadAlerts(am *Alertmanager) error {
 	return am.Reload(c)
 }
 
-// signpost leads whoever opens the API in a browser on.
-func (l *Loop) signpost() http.Handler {
-	page, err := web.NewLandingPage(web.LandingConfig{
-		Name: "checkpointd", Description: "The whole checkpoint loop in one process.", Version: version.Version, Profiling: "false",
-		Links: []web.LandingLinks{
-			{Address: l.opts.ExternalURL.String(), Text: "Status", Description: "of providers and nodes"},
-			{Address: "api/v2/alerts", Text: "Alerts", Description: "that have not ended"},
-			{Address: "api/v2/silences", Text: "Silences"},
-			{Address: httpURL(l.opts.Remediator.Addr()) + "/api/v1/incidents", Text: "Incidents", Description: "what was done, and whether it helped"},
-			{Address: strings.TrimPrefix(l.opts.TelemetryPath, "/"), Text: "Metrics", Description: "of the engines"},
-		},
-	})
-	if err != nil {
-		return http.NotFoundHandler()
+// links lead whoever opens the API's listener in a browser on.
+func (l *Loop) links() []statuspage.Link {
+	return []statuspage.Link{
+		{Path: "api/v2/alerts", Text: "Alerts as JSON"},
+		{Path: "api/v2/silences", Text: "Silences as JSON"},
+		{Path: strings.TrimPrefix(l.opts.TelemetryPath, "/"), Text: "Metrics of the engines"},
+		{Path: l.opts.ExternalURL.String(), Text: "The exporter's own page, with its metrics and APIs"},
 	}
-	return page
 }
 
 func httpURL(a net.Addr) string { return (&url.URL{Scheme: "http", Host: reachable(a)}).String() }
