@@ -75,6 +75,7 @@ func TestJudge(t *testing.T) {
 		"killed for memory":                {oom, never, 0, nil, docker.Failed, "oom-kill"},
 		"crashed":                          {exited(1), never, 0, []string{"die"}, docker.Failed, "exit-code 1"},
 		"crashed, and nothing is recalled": {exited(139), never, 0, nil, docker.Failed, "exit-code 139"},
+		"a signal by hand":                 {exited(2), never, 0, []string{"kill", "die"}, docker.Stopped, "exit-code 2"},
 		"an exit code of its own on stop":  {exited(2), never, 0, []string{"kill", "die", "stop"}, docker.Stopped, "exit-code 2"},
 	}
 	for name, tt := range tests {

@@ -14,13 +14,15 @@ import (
 	"testing"
 )
 
-// Version is that of the API which the engine says to speak at most.
-const Version = "1.41"
+// Version41 is that of Docker 20.10, which Debian 12 has.
+const Version41 = "1.41"
 
 // Engine answers the requests for "METHOD /path", the version left out, by Answer, and remembers them.
 type Engine struct {
 	// Host is its address.
 	Host string
+	// Version is that of the API which it says to speak at most; Version41 at first.
+	Version string
 
 	mu      sync.Mutex
 	answers map[string]http.HandlerFunc
@@ -42,7 +44,7 @@ func New(t testing.TB) *Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &Engine{Host: "unix://" + path, answers: map[string]http.HandlerFunc{}}
+	e := &Engine{Host: "unix://" + path, Version: Version41, answers: map[string]http.HandlerFunc{}}
 	s := httptest.NewUnstartedServer(e)
 	s.Listener = l
 	s.Start()
@@ -76,7 +78,7 @@ func (e *Engine) Asked() []string {
 }
 
 func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Api-Version", Version)
+	w.Header().Set("Api-Version", e.Version)
 	request := r.Method + " " + versioned.ReplaceAllString(r.URL.Path, "/")
 	if r.URL.Path == "/_ping" {
 		return
