@@ -83,10 +83,9 @@ func (t *Terminal) Journal(q JournalQuery) error {
 	}
 	if !t.JSON {
 		n, open := t.blocks(blocks, teller)
-		switch {
-		case n == 0:
+		if n == 0 {
 			t.printf("No incident%s.\n", t.bounds(q))
-		default:
+		} else {
 			t.printf("%s%s, %d open.\n", count(n, "incident", "incidents"), t.bounds(q), open)
 		}
 		if damage == nil {

@@ -26,7 +26,7 @@ func TestPermitted(t *testing.T) {
 		t.Error(err)
 	}
 	other := errors.New("other")
-	if err := console.Permitted(other, dir, true); err != other {
+	if err := console.Permitted(other, dir, true); !errors.Is(err, other) || err.Error() != "other" {
 		t.Error(err)
 	}
 	if os.Getuid() != 0 {

@@ -188,6 +188,7 @@ func TestRestoreAsks(t *testing.T) {
 		yes, dryRun bool
 		json        bool
 		err         error
+		misused     bool
 		restored    bool
 	}{
 		"yes":              {in: "y\n", restored: true},
@@ -195,11 +196,11 @@ func TestRestoreAsks(t *testing.T) {
 		"nothing":          {in: "\n", err: console.ErrNotFine},
 		"something":        {in: "yesterday it was better\n", err: console.ErrNotFine},
 		"end of input":     {in: "y", restored: true},
-		"nobody":           {err: new(console.UsageError)},
+		"nobody":           {misused: true},
 		"beforehand":       {yes: true, restored: true},
 		"dry":              {dryRun: true},
 		"dry, beforehand":  {dryRun: true, yes: true},
-		"json":             {json: true, in: "y\n", err: new(console.UsageError)},
+		"json":             {json: true, in: "y\n", misused: true},
 		"json, beforehand": {json: true, yes: true, restored: true},
 		"json, dry":        {json: true, dryRun: true},
 	} {
@@ -211,8 +212,8 @@ func TestRestoreAsks(t *testing.T) {
 			r.Yes, r.DryRun = tc.yes, tc.dryRun
 			err := scr.Restore(t.Context(), r)
 			var usage *console.UsageError
-			if _, want := tc.err.(*console.UsageError); want != errors.As(err, &usage) || !want && !errors.Is(err, tc.err) {
-				t.Errorf("%v, want %v", err, tc.err)
+			if errors.As(err, &usage) != tc.misused || !tc.misused && !errors.Is(err, tc.err) {
+				t.Errorf("%v, want %v (misused: %v)", err, tc.err, tc.misused)
 			}
 			if restored := read(t, s.file) == original; restored != tc.restored || !restored && read(t, s.file) != changed {
 				t.Errorf("restored %v: %q", restored, read(t, s.file))

@@ -96,15 +96,6 @@ func (p *place) write(name, text string) {
 	}
 }
 
-func (p *place) read(name string) string {
-	p.Helper()
-	b, err := os.ReadFile(p.path(name))
-	if err != nil {
-		p.Fatal(err)
-	}
-	return string(b)
-}
-
 func (p *place) config() *config.Config {
 	p.Helper()
 	c, err := config.Load(p.path("/etc/checkpoint/checkpoint.yml"))
