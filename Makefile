@@ -12,7 +12,7 @@ FUZZTIME ?= 5000x
 .PHONY: help build checkpointd demo test vet fuzz race bench lint fmt clean
 
 help: ## Say what there is to make
-	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/p' Makefile e2e/e2e.mk | expand -t 14
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 19
 
 build: checkpointd ## Build the programs into bin/
 	$(GOBUILD) -o bin/ ./cmd/...
@@ -52,4 +52,5 @@ fmt: ## Format the code
 clean:
 	rm -rf bin .cache
 
+include dashboards/dashboards.mk
 include e2e/e2e.mk
