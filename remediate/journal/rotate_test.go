@@ -607,3 +607,33 @@ func TestScanAllWhileRotating(t *testing.T) {
 	stop.Store(true)
 	wg.Wait()
 }
+
+// In the middle of a rotation the running file has two names, and is one file all the same.
+func TestReadersInTheMiddleOfARotation(t *testing.T) {
+	path := newPath(t)
+	var during func()
+	j := open(t, path, journal.Options{Step: func(s string) error {
+		if s == journal.StepReplace && during != nil {
+			during()
+		}
+		return nil
+	}})
+	appendText(t, j, "one")
+	rotate(t, j)
+	appendText(t, j, "two")
+	looked := false
+	during = func() {
+		looked = true
+		if diff := cmp.Diff([]string{"one", "two"}, scanned(t, path, time.Time{})); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if files, err := journal.Files(path); err != nil || len(files) != 2 {
+			t.Errorf("files %v, %v", files, err)
+		}
+		follow(t, path, 0).wait(t, "one", "two")
+	}
+	rotate(t, j)
+	if !looked {
+		t.Error("the rotation did not come to that step")
+	}
+}
