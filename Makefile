@@ -35,6 +35,7 @@ race:
 	go test -race ./...
 	cd standalone && go test -race $$(go list ./... | grep -v /rulestest)
 	cd standalone && go test ./rulestest # it evaluates days of rules, and has no goroutine of ours
+	cd standalone && go test -timeout=30m -run=TestFailureModes . # a day and a half of simulated time
 
 fuzz: # FUZZTIME inputs for every fuzz target
 	@tools/fuzz.sh $(FUZZTIME)
