@@ -435,10 +435,10 @@ func TestRecordedAnswers(t *testing.T) {
 		w.set(func() {
 			w.answer = func(r *http.Request) *http.Response {
 				body := ""
-				switch {
-				case r.Method == http.MethodGet:
+				switch r.Method {
+				case http.MethodGet:
 					body = listed
-				case r.Method == http.MethodPost:
+				case http.MethodPost:
 					body = posted
 				}
 				return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}
