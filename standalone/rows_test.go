@@ -367,7 +367,7 @@ func (l *lab) story() []string {
 func (l *lab) fired() []string {
 	l.Helper()
 	var names []string
-	for _, s := range l.ask(`count by (alertname) (last_over_time(ALERTS{alertstate="firing"}[1d]))`) {
+	for _, s := range l.ask(`count by (alertname) (last_over_time(ALERTS{alertname!="CheckpointWatchdog",alertstate="firing"}[1d]))`) {
 		names = append(names, s.Metric["alertname"])
 	}
 	slices.Sort(names)
