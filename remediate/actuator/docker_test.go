@@ -21,8 +21,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// container is one of a made-up engine's.
-type container struct {
+// pretended is a container of a made-up engine's.
+type pretended struct {
 	*dockertest.Engine
 	mu     sync.Mutex
 	id     string
@@ -33,8 +33,8 @@ type container struct {
 	labels map[string]string
 }
 
-func newContainer(t *testing.T, status string) *container {
-	c := &container{Engine: dockertest.New(t), id: strings.Repeat("0a", 32), status: status, starts: 1, policy: "no"}
+func newContainer(t *testing.T, status string) *pretended {
+	c := &pretended{Engine: dockertest.New(t), id: strings.Repeat("0a", 32), status: status, starts: 1, policy: "no"}
 	inspect := func(w http.ResponseWriter, r *http.Request) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -64,7 +64,7 @@ func newContainer(t *testing.T, status string) *container {
 	return c
 }
 
-func (c *container) actuator(t *testing.T) *actuator.Docker {
+func (c *pretended) actuator(t *testing.T) *actuator.Docker {
 	t.Helper()
 	d, err := actuator.NewDocker("cl", actuator.DockerOptions{Host: c.Host})
 	if err != nil {
@@ -279,7 +279,7 @@ func TestDockerNames(t *testing.T) {
 
 func TestCompose(t *testing.T) {
 	dir := t.TempDir()
-	newCompose := func(t *testing.T, c *container, script string) *actuator.Compose {
+	newCompose := func(t *testing.T, c *pretended, script string) *actuator.Compose {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "docker")
 		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755); err != nil {
@@ -291,7 +291,7 @@ func TestCompose(t *testing.T) {
 		}
 		return p
 	}
-	project := func(t *testing.T, status string, labels ...map[string]string) *container {
+	project := func(t *testing.T, status string, labels ...map[string]string) *pretended {
 		c := newContainer(t, status)
 		if len(labels) == 0 {
 			labels = []map[string]string{{"com.docker.compose.project.working_dir": dir, "com.docker.compose.service": "consensus"}}

@@ -27,8 +27,8 @@ func (s *DockerSource) replace(ctx context.Context, c *moby.Client, old, next bo
 		return err
 	}
 	for _, step := range []func() error{
-		func() error { return s.policy(ctx, c, old, noPolicy) },
 		func() error { return s.stop(ctx, c, old) },
+		func() error { return s.policy(ctx, c, old, noPolicy) }, // not of one that runs: in a crash loop it may just have ended, which the engine takes for an error
 		func() error { return s.rename(ctx, c, old, d.Kept) },
 		func() error { return s.rename(ctx, c, fresh, d.Name) },
 		func() error { return s.policy(ctx, c, fresh, d.Policy) },
