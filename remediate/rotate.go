@@ -15,7 +15,7 @@ const rotateSize = 16 << 20
 // rotate begins a new file when the journal has grown large. What still counts is carried over as it was written: the state after a replay of
 // the new file alone is that of before.
 func (e *Engine) rotate(c *config.Config) error {
-	if e.journal.Size() < e.rotateAt {
+	if e.journal.Size()-e.journal.Head() < e.rotateAt {
 		return nil
 	}
 	e.mu.Lock()
@@ -25,7 +25,9 @@ func (e *Engine) rotate(c *config.Config) error {
 		return fmt.Errorf("rotate the journal: %w", err)
 	}
 	archive, err := e.journal.Rotate(counters{Opened: e.state.opened, Intents: e.state.intents}, carried...)
-	e.rotateAt = e.journal.Size() + rotateSize // what failed is not tried every round
+	if e.rotateAt = rotateSize; archive == "" {
+		e.rotateAt = e.journal.Size() - e.journal.Head() + rotateSize/16 // what failed is not tried every round
+	}
 	if archive != "" {
 		level.Info(e.logger).Log("msg", "rotated the journal", "archive", archive, "carried", len(carried))
 	}

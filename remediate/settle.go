@@ -11,6 +11,8 @@ import (
 	"github.com/go-kit/log/level"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/config"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/chaindata"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/netfiles"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
 )
 
@@ -64,12 +66,21 @@ func (e *Engine) letGo(ctx context.Context, n config.Node, in Intent) (what stri
 	var words []string
 	var errs []error
 	for _, m := range in.Moves {
+		// Somebody may have put it back by hand, or deleted it.
+		switch cond, err := m.Look(); {
+		case err != nil:
+			errs = append(errs, err)
+			continue
+		case cond == chaindata.NotApplied, cond == chaindata.Restored:
+			words = append(words, "nothing of it is set aside any more")
+			continue
+		}
 		errs = append(errs, m.Delete(ctx))
 		for _, p := range m.Places {
 			words = append(words, "deleted "+p.Aside)
 		}
 	}
-	if in.Files != nil {
+	if in.Files != nil && !isBack(in.Files) {
 		errs = append(errs, in.Files.Settle(ctx))
 		words = append(words, "deleted the old network files")
 	}
@@ -84,6 +95,11 @@ func (e *Engine) letGo(ctx context.Context, n config.Node, in Intent) (what stri
 		}
 	}
 	return strings.Join(words, ", "), errors.Join(errs...)
+}
+
+func isBack(f *netfiles.Staged) bool {
+	cond, err := f.Look()
+	return err == nil && cond == netfiles.NotApplied
 }
 
 // Silencer silences a node's other alerts while an action on it is under way. Whatever goes wrong with that never stops an action.
