@@ -362,3 +362,63 @@ func TestNewDockerRefuses(t *testing.T) {
 		}
 	}
 }
+
+// An engine that makes something else of the request is found out before the old container is touched.
+func TestDockerProof(t *testing.T) {
+	const newID = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	tests := map[string]struct {
+		differ func(is map[string]any)
+		says   string
+	}{
+		"a label is lost":        {func(is map[string]any) { delete(member(is, "Config", "Labels"), "owner") }, "Config.Labels.owner"},
+		"the memory has a limit": {func(is map[string]any) { member(is, "HostConfig")["Memory"] = 1 }, "HostConfig.Memory"},
+		"another volume":         {func(is map[string]any) { is["Mounts"].([]any)[0].(map[string]any)["Name"] = "other" }, "Mounts"},
+		"one network less":       {func(is map[string]any) { delete(member(is, "NetworkSettings", "Networks"), "monitoring") }, "Networks.monitoring"},
+		"another address": {func(is map[string]any) {
+			member(is, "NetworkSettings", "Networks", "eth", "IPAMConfig")["IPv4Address"] = "172.29.1.10"
+		}, "Networks.eth.IPAMConfig.IPv4Address"},
+		"another image":    {func(is map[string]any) { is["Image"] = "sha256:0" }, "Image"},
+		"another variable": {func(is map[string]any) { member(is, "Config")["Env"] = []any{"SECRET=hunter3"} }, "Config.Env"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			e := boxEngine(t, recorded(t))
+			s := dockerSource(t, e, source.Docker{})
+			change, err := s.Plan(t.Context(), "http://two")
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.Answer("POST /containers/create", func(w http.ResponseWriter, r *http.Request) {
+				is := recorded(t)
+				for _, n := range member(is, "NetworkSettings", "Networks") {
+					n.(map[string]any)["Aliases"] = []any{"consensus", newID[:12]} // the engine adds the id
+				}
+				delete(member(is, "NetworkSettings", "Networks", "monitoring"), "Aliases")
+				is["Id"], is["Name"] = newID, "/"+r.URL.Query().Get("name")
+				is["State"] = map[string]any{"Status": "created", "StartedAt": "0001-01-01T00:00:00Z"}
+				var body map[string]any
+				if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+					t.Error(err)
+				}
+				member(is, "Config")["Cmd"], is["HostConfig"] = body["Cmd"], body["HostConfig"]
+				delete(member(is, "Config"), "Hostname")
+				tt.differ(is)
+				for _, name := range []string{newID, r.URL.Query().Get("name")} {
+					e.Answer("GET /containers/"+name+"/json", dockertest.JSON(200, is))
+				}
+				dockertest.JSON(201, map[string]any{"Id": newID})(w, r)
+			})
+			for _, request := range []string{"POST /networks/monitoring/connect", "POST /containers/" + newID + "/stop", "DELETE /containers/" + newID} {
+				e.Answer(request, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+			}
+			err = s.Apply(t.Context(), change)
+			if err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "hunter") {
+				t.Errorf("Apply: %v, want it to say %s", err, tt.says)
+			}
+			want := []string{"POST /containers/create", "POST /networks/monitoring/connect", "POST /containers/" + newID + "/stop", "DELETE /containers/" + newID}
+			if diff := cmp.Diff(want, e.Asked()); diff != "" {
+				t.Errorf("asked (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
