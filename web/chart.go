@@ -48,7 +48,7 @@ type Row struct {
 
 const (
 	// minSpan is the least time that a chart shows.
-	minSpan = 10 * time.Minute
+	minSpan = 2 * time.Minute
 	// axisSteps is into how many parts each axis is divided.
 	axisSteps = 4
 	// maxDrawn bounds the points that are sent to a browser, and tableRows the rows of the table.
@@ -98,9 +98,9 @@ func seconds(s float64) time.Duration {
 	return time.Duration(min(max(s, 0), 365*24*3600)) * time.Second
 }
 
-// niceHeight is the least of 4, 8, 20, 40, 80, 200, … that holds a value: its quarters are round.
+// niceHeight is the least of 40, 80, 200, 400, … that holds a value: its quarters are round. A node that is at the head has a flat line.
 func niceHeight(highest uint64) int64 {
-	for scale := int64(1); scale < 1<<59; scale *= 10 {
+	for scale := int64(10); scale < 1<<59; scale *= 10 {
 		for _, h := range []int64{4 * scale, 8 * scale, 20 * scale} {
 			if uint64(h) >= highest {
 				return h
@@ -142,7 +142,7 @@ func (c *Chart) draw(points []point, start time.Time) {
 		line = nil
 	}
 	for i, p := range points {
-		if i > 0 && p.known && last.known && p.at.Sub(last.at) > gapAfter*usual {
+		if i > 0 && p.known && points[i-1].known && p.at.Sub(last.at) > gapAfter*usual {
 			end()
 			c.Gaps = append(c.Gaps, Gap{x(last), x(p) - x(last)})
 		}
@@ -195,7 +195,9 @@ func (c *Chart) axes(start, now time.Time) {
 		}
 		at := start.Add(time.Duration(c.Width*i/axisSteps) * time.Second)
 		layout := "15:04"
-		if time.Duration(c.Width)*time.Second > 20*time.Hour && at.UTC().YearDay() != now.UTC().YearDay() {
+		if c.Width < axisSteps*60 {
+			layout = "15:04:05"
+		} else if time.Duration(c.Width)*time.Second > 20*time.Hour && at.UTC().YearDay() != now.UTC().YearDay() {
 			layout = "2 Jan 15:04"
 		}
 		c.X = append(c.X, Moment{at.UTC().Format(time.RFC3339), at.UTC().Format(layout)})
@@ -208,7 +210,7 @@ func (c *Chart) tell(points []point, name string, now time.Time) {
 		if !p.known {
 			return "not known"
 		}
-		return grouped(p.distance) + " slots"
+		return slots(p.distance)
 	}
 	first, last := points[0], points[len(points)-1]
 	c.Label = fmt.Sprintf("Distance of %s to the head over the last %s: first %s, now %s.", name, span(last.at.Sub(first.at).Seconds()), words(first), words(last))

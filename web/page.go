@@ -160,7 +160,7 @@ func (v *view) render() ([]part, error) {
 		all = append(all, part{id, b.String()})
 		return nil
 	}
-	for _, name := range []string{"summary", "alerts", "nodes", "incidents", "providers", "epochs"} {
+	for _, name := range []string{"sections", "summary", "alerts", "nodes", "incidents", "providers", "epochs"} {
 		if err := add(name, name, v); err != nil {
 			return nil, err
 		}

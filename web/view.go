@@ -36,7 +36,9 @@ type view struct {
 	Incidents *IncidentsView
 	Providers []ProviderView
 	Epochs    []EpochView
-	Quorum    string
+	// Quorum and Learnt are sentences about the agreement.
+	Quorum string
+	Learnt []string
 }
 
 // Tile is one fact.
@@ -53,7 +55,7 @@ func (p *Page) view(s collector.Status, links []Link) *view {
 	}
 	for i, n := range s.Nodes.Nodes {
 		id := fmt.Sprintf("chart-%d", i)
-		v.Nodes = append(v.Nodes, nodeView(n, id, now))
+		v.Nodes = append(v.Nodes, nodeView(n, id))
 		v.Charts = append(v.Charts, chartOf(id, n, p.history.of(n.Name)))
 	}
 	for _, one := range s.Providers.Providers {
@@ -117,27 +119,35 @@ func (v *view) summary(s collector.Status) {
 	if s.Nodes.Network.Quiet {
 		v.Notes = append(v.Notes, "The network is being reset. For about two hours nothing can be expected of providers and nodes.")
 	}
-	v.Notes = append(v.Notes, s.Providers.Learnt...)
+	for _, fact := range s.Providers.Learnt {
+		v.Learnt = append(v.Learnt, sentence(fact))
+	}
 	v.headline(down, quorum, s.Nodes.Network.Quiet)
 }
 
 // arrival is when the last node will be there.
 func (v *view) arrival() string {
-	for _, n := range v.Nodes {
-		if n.ETA != "" && len(v.Nodes) == 1 {
-			return "in sync " + n.ETA
-		}
-	}
+	var last NodeView
 	syncing := 0
 	for _, n := range v.Nodes {
-		if n.Phase.Tone == busy {
-			syncing++
+		if n.Phase.Tone != busy {
+			continue
+		}
+		syncing++
+		if n.toGo > last.toGo {
+			last = n
 		}
 	}
-	if syncing > 0 {
+	switch {
+	case syncing == 0:
+		return ""
+	case last.toGo == 0:
 		return count(syncing, "node", "nodes") + " on the way"
+	case syncing == 1:
+		return last.Name + " " + last.ETA
+	default:
+		return "the last of " + count(syncing, "node", "nodes") + " " + last.ETA
 	}
-	return ""
 }
 
 func (v *view) headline(down []string, quorum collector.Quorum, quiet bool) {
@@ -170,7 +180,7 @@ func (v *view) headline(down []string, quorum collector.Quorum, quiet bool) {
 		for _, n := range v.Nodes {
 			switch n.Phase.Tone {
 			case busy:
-				v.Headline = Badge{Tone: busy, Word: "Nothing is wrong; not every node is there yet."}
+				v.Headline = Badge{Tone: busy, Word: "Nothing is wrong; " + n.Name + " is " + n.Phase.Word + "."}
 			case warn:
 				v.Headline, mark = Badge{Tone: warn, Word: n.Name + " is " + n.Phase.Word + "."}, "▲ "
 			}
@@ -203,11 +213,12 @@ type NodeView struct {
 	ETA string
 	Backfill, Peers, Execution string
 	ExecutionBad               bool
-	SeenAt                     *Moment
+	// toGo is the middle of ETA, in seconds.
+	toGo float64
 }
 
-func nodeView(n collector.Node, chart string, now time.Time) NodeView {
-	out := NodeView{Name: n.Name, Chart: chart, Phase: phaseBadge(n.Phase), SeenAt: momentOf(n.LookedAt, now)}
+func nodeView(n collector.Node, chart string) NodeView {
+	out := NodeView{Name: n.Name, Chart: chart, Phase: phaseBadge(n.Phase)}
 	if !n.Looked {
 		out.Phase = Badge{idle, "not looked at yet", ""}
 		return out
@@ -217,7 +228,7 @@ func nodeView(n collector.Node, chart string, now time.Time) NodeView {
 		out.Client = strings.TrimSpace(n.Client.Name + " " + n.Client.Version)
 	}
 	if n.Error != nil {
-		out.Detail = reasonWords(n.Error.Reason) + " " + n.Error.Text
+		out.Detail = reasonWords(n.Error.Reason) + " " + sentence(n.Error.Text)
 	}
 	if n.Phase == "stalled" && n.SinceProgress != nil {
 		out.Detail = "It is behind, and its head has not moved for " + span(*n.SinceProgress) + "."
@@ -231,12 +242,15 @@ func nodeView(n collector.Node, chart string, now time.Time) NodeView {
 		out.Progress = &percent
 	}
 	if n.DistanceSlots != nil {
-		out.Distance = grouped(*n.DistanceSlots) + " slots"
+		out.Distance = slots(*n.DistanceSlots)
 	}
 	if n.Speed != nil {
 		out.Speed = pace(*n.Speed)
 	}
 	out.ETA = etaWords(n.ETA)
+	if n.ETA != nil {
+		out.toGo = n.ETA.P50
+	}
 	if n.Backfill != nil && n.Backfill.RemainingSlots > 0 {
 		out.Backfill = grouped(n.Backfill.RemainingSlots) + " slots of history to fetch"
 		if eta := etaWords(n.Backfill.ETA); eta != "" {
@@ -302,7 +316,14 @@ type ProviderView struct {
 }
 
 // Reason is why a provider is not usable: in plain words, and what was seen.
-type Reason struct{ Word, Plain, Seen string }
+type Reason struct {
+	Word, Plain, Seen string
+	// Long tells that what was seen takes much room.
+	Long bool
+}
+
+// maxShort is how long a sentence may be that stands in a table as it is.
+const maxShort = 160
 
 func providerView(p collector.Provider, now time.Time) ProviderView {
 	out := ProviderView{Name: p.Name, Host: p.URL, Version: p.Version, ProbedAt: momentOf(p.ProbedAt, now), RetryAt: momentOf(p.RetryAt, now)}
@@ -319,7 +340,7 @@ func providerView(p collector.Provider, now time.Time) ProviderView {
 		out.Verdict = Badge{bad, "not usable", ""}
 	}
 	for _, r := range p.Reasons {
-		out.Reasons = append(out.Reasons, Reason{r.Reason, reasonWords(r.Reason), r.Text})
+		out.Reasons = append(out.Reasons, Reason{r.Reason, reasonWords(r.Reason), sentence(r.Text), len(r.Text) > maxShort})
 	}
 	if p.Finalized != nil {
 		out.Finalized = grouped(p.Finalized.Epoch)

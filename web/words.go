@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // tone is how good or bad something is. It is shown by a sign and a colour beside words, never alone.
@@ -109,6 +111,28 @@ func grouped(n uint64) string {
 	return s
 }
 
+// slots is a number of them.
+func slots(n uint64) string {
+	if n == 1 {
+		return "1 slot"
+	}
+	return grouped(n) + " slots"
+}
+
+// sentence begins and ends a text as people do.
+func sentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	if r, size := utf8.DecodeRuneInString(s); r != utf8.RuneError {
+		s = string(unicode.ToUpper(r)) + s[size:]
+	}
+	if !strings.HasSuffix(s, ".") {
+		s += "."
+	}
+	return s
+}
+
 // span is a duration for people, given in seconds: two units at most.
 func span(seconds float64) string {
 	if math.IsNaN(seconds) || seconds < 0 {
@@ -137,6 +161,8 @@ func span(seconds float64) string {
 func pace(slotsPerSecond float64) string {
 	digits := 0
 	switch v := math.Abs(slotsPerSecond); {
+	case v < 0.005:
+		slotsPerSecond = 0 // not -0.00
 	case v < 1:
 		digits = 2
 	case v < 100:

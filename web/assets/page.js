@@ -48,7 +48,7 @@
   function say(text, on) {
     if (live.textContent === text) return;
     live.textContent = text;
-    live.className = on ? "on" : "off";
+    live.className = text && (on ? "on" : "off");
   }
 
   let stream = null;
@@ -84,6 +84,7 @@
   function disconnect() {
     if (stream) stream.close();
     stream = null;
+    say("", true);
   }
 
   // readable lets the pointer and the arrow keys walk along a chart.
