@@ -258,6 +258,7 @@ func (s *state) applyTo(i *incident, r journal.Record, payload any) {
 		i.next(r.Time)
 	case *Settled:
 		i.tell(r, "the node is well: "+p.What)
+		i.Done = slices.DeleteFunc(i.Done, func(d Intent) bool { return d.ID == p.Intent })
 	case *Verified:
 		switch {
 		case p.OK && p.More:

@@ -91,6 +91,12 @@ func (s *surgery) giveUp(ctx context.Context, ev incision, why error) (any, erro
 
 // undo brings everything back to where it was, from wherever the surgery has got to.
 func (s *surgery) undo(ctx context.Context) error {
+	for _, m := range s.moves {
+		if cond, err := m.Look(); err == nil && cond == chaindata.Deleted {
+			_, err := s.start(ctx)
+			return errors.Join(fmt.Errorf("put the database of %s back: %w", m.Dir, chaindata.ErrDeleted), err)
+		}
+	}
 	for _, service := range slices.Backward(s.services) {
 		if _, err := service.Stop(ctx); err != nil {
 			return err // data is never moved under a running client
