@@ -131,12 +131,12 @@ func TestWebhook(t *testing.T) {
 }
 
 const (
-	sameNode  = "the same node"
-	otherNode = "another node"
+	sameNode  = "the same node or provider"
+	otherNode = "another one"
 )
 
 // inhibited says which alerts each one inhibits: all of these and no others. A suffix tells whether the other must be
-// about the same node.
+// about the same node or provider.
 var inhibited = map[string][]string{
 	"CheckpointExporterDown": {
 		"CheckpointNetworkNotFinalizing", "CheckpointNetworkResetImminent", "CheckpointNetworkResetWindow", "CheckpointNoUsableQuorum",
@@ -160,6 +160,12 @@ var inhibited = map[string][]string{
 		"CheckpointNoUsableQuorum", "CheckpointNodeBackfillStalled", "CheckpointNodeExecutionOffline", "CheckpointNodeNoPeers",
 		"CheckpointNodeOutsideWeakSubjectivity", "CheckpointNodeResyncFaster", "CheckpointNodeSourceUnusable", "CheckpointNodeStuckOptimistic",
 		"CheckpointNodeSyncSlow", "CheckpointNodeSyncStalled", "CheckpointProviderStale",
+	},
+	"CheckpointProviderDisagrees " + sameNode: {
+		"CheckpointProviderDown", "CheckpointProviderNoState", "CheckpointProviderOldIteration", "CheckpointProviderStale",
+	},
+	"CheckpointProviderWrongNetwork " + sameNode: {
+		"CheckpointProviderDown", "CheckpointProviderNoState", "CheckpointProviderOldIteration", "CheckpointProviderStale",
 	},
 	"CheckpointNodeUnreachable " + sameNode: {
 		"CheckpointNodeBackfillStalled", "CheckpointNodeExecutionSlow", "CheckpointNodeExecutionStuck", "CheckpointNodeNoPeers",
@@ -200,7 +206,7 @@ var inhibited = map[string][]string{
 	},
 }
 
-// TestInhibition tries every alert against every other, about the same node and about another.
+// TestInhibition tries every alert against every other, about the same node or provider and about another.
 func TestInhibition(t *testing.T) {
 	t.Parallel()
 	alerts := shipped(t).Alerts
@@ -213,7 +219,7 @@ func TestInhibition(t *testing.T) {
 				for _, node := range []string{sameNode, otherNode} {
 					values := maps.Clone(aboutOne)
 					if node == otherNode {
-						values["node"] = "n2"
+						values["node"], values["provider"] = "n2", "p2"
 					}
 					var got []string
 					for _, target := range alerts {
