@@ -178,6 +178,9 @@ func lintVariables(b board) []string {
 // units are those that the panels use; Grafana shows an unknown one as a word behind the number.
 var units = []string{"none", "short", "s", "bytes", "percentunit", "dtdurations", "dateTimeFromNow", "bool", "bool_yes_no", "cps", "reqps"}
 
+// selector is a query that keeps the metric's name.
+var selector = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*(\{[^}]*\})?$`)
+
 func lintPanel(p panel) []string {
 	var found []string
 	bad := func(format string, args ...any) {
@@ -216,6 +219,9 @@ func lintPanel(p panel) []string {
 			bad("target %q: the name is empty or another's as well", q.RefID)
 		}
 		refs[q.RefID] = true
+		if q.Format == "table" && selector.MatchString(q.Expr) {
+			bad("target %s: a column would hold the metric's name", q.RefID)
+		}
 		if q.Instant == q.Range {
 			bad("target %s: is both for a moment and for a range, or neither", q.RefID)
 		}
@@ -260,7 +266,7 @@ func lintColumns(p panel) []string {
 	}
 	for _, tr := range p.Transformations {
 		for field, title := range tr.Options.RenameByName {
-			if strings.HasPrefix(field, "Value #") && !hasUnit[title] {
+			if strings.HasPrefix(field, "Value") && !hasUnit[title] {
 				found = append(found, fmt.Sprintf("panel %q: panel-units: column %q has none", p.Title, title))
 			}
 		}
@@ -289,8 +295,12 @@ func TestLintFinds(t *testing.T) {
 		"no runbook":               {func(b *board) { b.Panels[0].Links = nil }, "runbook"},
 		"an overlap":               {func(b *board) { b.Panels[1].GridPos = b.Panels[0].GridPos }, "lies on"},
 		"beyond the edge":          {func(b *board) { b.Panels[0].GridPos.X = 22 }, "grid"},
-		"an id twice":              {func(b *board) { b.Panels[1].ID = b.Panels[0].ID }, "the id"},
-		"editable":                 {func(b *board) { b.Editable = true }, "template-uneditable"},
+		"a column of names": {func(b *board) {
+			i := slices.IndexFunc(b.Panels, func(p panel) bool { return p.Type == "table" })
+			b.Panels[i].Targets[0].Expr = `checkpoint_node_up{job=~"$job"}`
+		}, "the metric's name"},
+		"an id twice": {func(b *board) { b.Panels[1].ID = b.Panels[0].ID }, "the id"},
+		"editable":    {func(b *board) { b.Editable = true }, "template-uneditable"},
 		"an override of nothing": {func(b *board) {
 			i := slices.IndexFunc(b.Panels, func(p panel) bool { return p.Type == "table" })
 			b.Panels[i].FieldConfig.Overrides[0].Matcher.Options = "Nod"

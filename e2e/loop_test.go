@@ -15,6 +15,7 @@ import (
 // shipped rules and routes.
 func TestLoop(t *testing.T) {
 	t.Parallel()
+	began := time.Now()
 	clock := newStopwatch(t)
 	s := startSimulation(t)
 	exporter, remediator := local(freePort(t)), local(freePort(t))
@@ -35,6 +36,8 @@ func TestLoop(t *testing.T) {
 	clock.lap("everything runs")
 
 	tellStories(t, s, m, clock, watched{metrics: exporter, remediator: remediator, people: monitoring.people})
+	monitoring.showsData(t, began)
+	clock.lap("every panel of the dashboards shows data")
 }
 
 // watched is where the stories look at what the programs did.

@@ -93,6 +93,7 @@ func (d *dashboard) place(p *panel, width, height int) {
 	if d.x+width > columns {
 		d.x, d.y, d.high = 0, d.y+d.high, 0
 	}
+	p.lone()
 	p.ID = len(d.Panels) + 1
 	p.GridPos = grid{H: height, W: width, X: d.x, Y: d.y}
 	d.Panels = append(d.Panels, p)

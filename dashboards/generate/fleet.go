@@ -18,7 +18,7 @@ func fleet() *dashboard {
 
 	d.place(stat("Usable providers", "Providers that a node may start from, and how many there are.", "short").
 		now("max("+all("checkpoint_providers_usable")+")", "usable").now("max("+all("checkpoint_providers_configured")+")", "configured").
-		whole().named().colors("text").
+		whole().named().plain().
 		override("usable", prop("thresholds", steps("red", 1.0, "orange", 2.0, "green"))).orElse("no exporter").
 		runbook("CheckpointNoUsableQuorum"), 4, 4)
 
@@ -29,7 +29,7 @@ func fleet() *dashboard {
 	d.place(s.actionsPanel(), 3, 4)
 	d.place(s.exhaustedPanel(), 3, 4)
 	d.place(stat("Next reset", "When the network begins anew, and every node with it.", "dateTimeFromNow").
-		now("1000 * min("+all("checkpoint_network_reset_timestamp_seconds")+")", "").colors("text").orElse("never").
+		now("1000 * min("+all("checkpoint_network_reset_timestamp_seconds")+")", "").plain().orElse("never").
 		runbook("CheckpointNetworkResetImminent"), 2, 4)
 
 	nodes := table("Nodes", "Each node now. A click leads to its sync.", "node", "Node").
@@ -38,12 +38,12 @@ func fleet() *dashboard {
 		column(s.arrival("0.5"), "At the head in", "dtdurations", prop("decimals", 1), prop("mappings", states([2]string{"is there", "text"}))).
 		column(maxBy("node", s.sel("checkpoint_node_sync_progress_ratio")), "Progress", "percentunit", progressBar()...).
 		column(maxBy("node", s.sel("checkpoint_node_distance_slots")), "Slots behind", "short", prop("decimals", 0)).
-		column("-"+s.rec("node:checkpoint_node_distance_slots:deriv15m"), "Gains, slots/s", "short", prop("decimals", 1),
+		column("-"+s.rec("node:checkpoint_node_distance_slots:deriv15m"), "Slots/s gained, 15 min", "short", prop("decimals", 1),
 			tinted(), prop("thresholds", steps("red", -0.2, "text"))).
 		column(s.sources(), "Source usable", "bool_yes_no", tinted(), prop("thresholds", steps("red", 1.0, "green"))).
 		label("provider", "Starts from").
 		column(maxBy("node", s.sel("checkpoint_node_peers", `state="connected"`)), "Peers", "short", tinted(), prop("thresholds", steps("red", 1.0, "text"))).
-		column(s.rec("node:checkpoint_node_finalized_epoch:lag"), "Finality lag", "short", prop("decimals", 0)).
+		column(maxBy("node", s.rec("node:checkpoint_node_finalized_epoch:lag")), "Finality lag", "short", prop("decimals", 0)).
 		column(maxBy("node", s.sel("checkpoint_execution_up")), "Execution", "none", tinted(),
 			prop("mappings", states([2]string{"down", "red"}, [2]string{"up", "green"})))
 	d.place(nodes, 24, 7)

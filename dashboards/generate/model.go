@@ -84,6 +84,7 @@ type panel struct {
 	GridPos         grid         `json:"gridPos"`
 	Datasource      *reference   `json:"datasource,omitempty"`
 	Interval        string       `json:"interval,omitempty"`
+	MaxDataPoints   int          `json:"maxDataPoints,omitempty"`
 	Links           []link       `json:"links,omitempty"`
 	Targets         []target     `json:"targets,omitempty"`
 	Transformations []obj        `json:"transformations,omitempty"`

@@ -14,7 +14,7 @@ func nodeSync() *dashboard {
 	d.place(stat("Between", "In one case of ten it is there sooner than the one, and in one of ten later than the other.", "dtdurations").
 		now(maxBy("node", s.sel("checkpoint_node_sync_eta_seconds", `quantile="0.1"`)), "soonest").
 		now(maxBy("node", s.sel("checkpoint_node_sync_eta_seconds", `quantile="0.9"`)), "latest").
-		decimals(0).named().colors("text").orElse("–").
+		decimals(0).named().plain().orElse("–").
 		runbook("CheckpointNodeResyncFaster"), 5, 4)
 	d.place(stat("Slots behind", "Slots from the node's head to the clock's slot.", "short").
 		now(maxBy("node", s.sel("checkpoint_node_distance_slots")), "{{node}}").whole().colors("green", 5.0, "blue").orElse("not known").
@@ -25,24 +25,26 @@ func nodeSync() *dashboard {
 	d.place(s.phaseTimeline(), 24, 5)
 
 	d.place(s.distancePanel(), 12, 9)
-	eta := timeseries("Time to the head", "Median estimate, with the band in which it lies in eight cases of ten; dashed what the last quarter of an hour alone would tell.", "s").
-		over(maxBy("node", s.sel("checkpoint_node_sync_eta_seconds", `quantile="0.9"`)), "{{node}}: latest").
-		over(maxBy("node", s.sel("checkpoint_node_sync_eta_seconds", `quantile="0.5"`)), "{{node}}").
-		over(maxBy("node", s.sel("checkpoint_node_sync_eta_seconds", `quantile="0.1"`)), "{{node}}: soonest").
-		over(s.rec("node:checkpoint_node_sync_eta_seconds:deriv15m"), "{{node}}: by the last 15 minutes").min(0).
+	eta := timeseries("Time to the head", "Median estimate, and a band in which it lies in eight cases of ten.", "s").
+		over("max("+s.sel("checkpoint_node_sync_eta_seconds", `quantile="0.9"`)+")", "latest").
+		over("min("+s.sel("checkpoint_node_sync_eta_seconds", `quantile="0.1"`)+")", "soonest").
+		over(maxBy("node", s.sel("checkpoint_node_sync_eta_seconds", `quantile="0.5"`)), "{{node}}").min(0).
+		override("latest", prop("custom.lineWidth", 0), prop("custom.fillBelowTo", "soonest"), prop("custom.fillOpacity", 20),
+			prop("color", obj{"mode": "fixed", "fixedColor": "blue"})).
+		override("soonest", prop("custom.lineWidth", 0), prop("custom.fillOpacity", 0), prop("color", obj{"mode": "fixed", "fixedColor": "blue"})).
 		runbook("CheckpointNodeSyncSlow", "CheckpointNodeResyncFaster")
 	eta.FieldConfig.Defaults.Custom["fillOpacity"] = 0
-	eta.byPattern("/: latest$|: soonest$/", prop("custom.lineWidth", 0), prop("custom.hideFrom", obj{"legend": true, "tooltip": false, "viz": false}))
-	eta.byPattern("/: soonest$/", prop("custom.fillOpacity", 0))
-	eta.byPattern("/: by the last/", prop("custom.lineWidth", 1), prop("custom.lineStyle", obj{"fill": "dash", "dash": []int{8, 6}}))
 	d.place(eta, 12, 9)
 
-	d.place(timeseries("Speed", "Slots a second that the head moves, and dashed how fast the chain itself does: a node below that line falls behind.", "short").
+	speed := timeseries("Speed", "Slots a second that the head moves, and dashed how fast the chain itself does: a node below that line falls behind.", "short").
 		over(maxBy("node", s.sel("checkpoint_node_sync_speed_slots_per_second")), "{{node}}").
 		over(s.rec("node:checkpoint_node_head_slot:deriv15m"), "{{node}}: over 15 minutes").
 		over("max(deriv("+all("checkpoint_network_slot")+"[$__rate_interval]))", "the chain").
 		min(0).dashed("the chain", "orange").
-		runbook("CheckpointNodeSyncSlow"), 12, 8)
+		runbook("CheckpointNodeSyncSlow")
+	speed.FieldConfig.Defaults.Custom["fillOpacity"] = 0
+	speed.byPattern("/: over 15 minutes$/", prop("custom.lineWidth", 1), prop("custom.lineStyle", obj{"fill": "dot", "dash": []int{2, 6}}))
+	d.place(speed, 12, 8)
 	d.place(timeseries("Since the head moved", "For how long the node has answered without its head passing the highest one seen; dashed the threshold `stall_after`.", "s").
 		over(maxBy("node", s.sel("checkpoint_node_seconds_since_progress")), "{{node}}").
 		over("max("+s.sel("checkpoint_node_stall_threshold_seconds")+")", "stalled").

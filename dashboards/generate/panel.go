@@ -43,6 +43,7 @@ func timeseries(title, description, unit string) *panel {
 // bars shows how often something happened, each event once.
 func bars(title, description string) *panel {
 	p := timeseries(title, description, "short").whole().min(0)
+	p.MaxDataPoints = 120 // wide enough to be seen
 	p.Options["legend"] = obj{"displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": []string{"sum"}}
 	maps.Copy(p.FieldConfig.Defaults.Custom, obj{
 		"drawStyle": "bars", "lineWidth": 1, "fillOpacity": 90, "barWidthFactor": 0.9, "stacking": obj{"mode": "normal", "group": "A"},
@@ -116,6 +117,21 @@ func (p *panel) name(field, title string) {
 	index[field], names[field] = len(index), title
 }
 
+// lone names a table's only value as Grafana does, which adds the query's name only to tell it from others.
+func (p *panel) lone() {
+	if p.Type != "table" || len(p.Targets) != 1 {
+		return
+	}
+	options := p.Transformations[1]["options"].(obj)
+	for _, of := range []string{"excludeByName", "indexByName", "renameByName"} {
+		names := options[of].(obj)
+		if v, ok := names["Value #A"]; ok {
+			names["Value"] = v
+			delete(names, "Value #A")
+		}
+	}
+}
+
 // without hides a column that only came with a query.
 func (p *panel) without(field string) *panel {
 	p.Transformations[1]["options"].(obj)["excludeByName"].(obj)[field] = true
@@ -183,6 +199,9 @@ func (p *panel) decimals(n int) *panel {
 
 // names shows a stat's names, and its values by their colour alone.
 func (p *panel) names() *panel { p.Options["textMode"] = "name"; return p }
+
+// plain shows a stat that is neither good nor bad, unless an override says so.
+func (p *panel) plain() *panel { p.Options["colorMode"] = "value"; return p }
 
 // named shows a stat's names beside its values.
 func (p *panel) named() *panel { p.Options["textMode"] = "value_and_name"; return p }
