@@ -99,7 +99,7 @@ type walker struct {
 
 // look is called with the directory that holds the file, the whole path of the file, and what it is.
 func (w *walker) look(dir *os.File, name string, s stat, depth int) error {
-	if s.mountPoint || s.device != w.top.device || s.mount != w.top.mount {
+	if s.elsewhere(w.top) {
 		return &RefusedError{Path: name, Reason: "it is a file system of its own, or a mount point", Mend: "move the database by hand, or unmount it"}
 	}
 	if s.symlink() {

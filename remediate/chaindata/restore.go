@@ -306,7 +306,7 @@ func (p place) remove(in, name string, top stat) error {
 
 // noMounts refuses a directory below which another file system is mounted: what is in there is not ours to delete.
 func noMounts(dir *os.File, name string, s, top stat, depth int) error {
-	if s.mountPoint || s.device != top.device || s.mount != top.mount {
+	if s.elsewhere(top) {
 		return &RefusedError{Path: name, Reason: "it is a file system of its own, or a mount point", Mend: "unmount it"}
 	}
 	if !s.directory() {

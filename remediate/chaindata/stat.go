@@ -23,6 +23,13 @@ func (s stat) directory() bool { return s.mode&syscall.S_IFMT == syscall.S_IFDIR
 func (s stat) symlink() bool   { return s.mode&syscall.S_IFMT == syscall.S_IFLNK }
 func (s stat) sticky() bool    { return s.mode&syscall.S_ISVTX != 0 }
 
+// elsewhere tells whether a file is on another file system than a directory above it, or is the top of a mount. The device number of a
+// file that is no directory proves nothing: overlayfs gives such files those of the layer that they are in (Documentation/filesystems/overlayfs.rst
+// of Linux), and a file has another mount if it is one.
+func (s stat) elsewhere(top stat) bool {
+	return s.mountPoint || s.mount != top.mount || s.device != top.device && (s.directory() || s.mount == 0)
+}
+
 // statOf is what of a stat is known from a fs.FileInfo.
 func statOf(info fs.FileInfo) stat {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
