@@ -16,6 +16,7 @@ const binVar = "CHECKPOINT_E2E_BIN"
 
 // module is where each of our programs is built: the directory of its module, and the package in it.
 var module = map[string][2]string{
+	"checkpoint":            {".", "./cmd/checkpoint"},
 	"checkpoint_exporter":   {".", "./cmd/checkpoint_exporter"},
 	"checkpoint_remediator": {".", "./cmd/checkpoint_remediator"},
 	"checkpointd":           {"standalone", "./cmd/checkpointd"},
