@@ -106,7 +106,13 @@ func (u *catchUp) closeAbsent(present map[string]bool) error {
 			i.memory.lastSeen = time.Now()
 			continue
 		}
-		if u.absent[fp]++; u.absent[fp] >= 2 {
+		if u.absent[fp]++; u.absent[fp] < 2 {
+			continue
+		}
+		switch {
+		case i.unproved() && i.Over == "":
+			entries = append(entries, journal.Entry{Kind: kindHeard, Payload: Heard{Incident: i.Incident, Over: closedAbsent}})
+		case !i.unproved():
 			entries = append(entries, journal.Entry{Kind: kindClosed, Payload: Closed{Incident: i.Incident, Reason: closedAbsent, StartsAt: i.StartsAt}})
 		}
 	}

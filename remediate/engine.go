@@ -183,7 +183,7 @@ func (e *Engine) clockStepped(step time.Duration) error {
 
 func (e *Engine) advance(ctx context.Context, c *config.Config, i *incident) error {
 	e.mu.Lock()
-	closed, lastSeen := i.Closed != nil, i.memory.lastSeen
+	closed, over, lastSeen := i.Closed != nil, i.Over, i.memory.lastSeen
 	e.mu.Unlock()
 	ladder := c.Remediation.Playbooks[i.Playbook]
 	_, known := c.Node(i.Node)
@@ -193,13 +193,18 @@ func (e *Engine) advance(ctx context.Context, c *config.Config, i *incident) err
 		return nil
 	case !known || len(ladder) == 0:
 		return e.close(i, closedUnknown)
-	case now.Sub(lastSeen) > expireAfter && i.Stage != stageVerifying && i.Stage != stageExhausted && !i.RestartDue:
+	case over != "" && (i.Stage == stageSettled || i.Stage == stageExhausted):
+		return e.close(i, over)
+	case over == "" && now.Sub(lastSeen) > expireAfter && i.Stage != stageVerifying && i.Stage != stageExhausted && !i.RestartDue:
 		return e.close(i, closedExpired)
 	case now.Before(i.memory.notBefore):
 		return nil
 	}
 	switch i.Stage {
 	case stageOpen:
+		if over != "" && !i.RestartDue {
+			return e.leave(ctx, c, i, over)
+		}
 		return e.step(ctx, c, i, ladder)
 	case stageVerifying:
 		return e.verify(ctx, c, i, ladder)
@@ -396,30 +401,55 @@ func (e *Engine) settled(ctx context.Context, c *config.Config, i *incident, lad
 
 // exhaust takes back what can be taken back and hands the node up to people.
 func (e *Engine) exhaust(ctx context.Context, c *config.Config, i *incident, why string) error {
-	n, _ := c.Node(i.Node)
 	if c.Remediation.Mode != config.Act {
 		return e.decide(i, "hand over", verdictWould, []Answer{{Guard: "ladder", Why: "would hand over to people: " + why}})
 	}
+	but, done, err := e.takeBack(ctx, c, i, func(Intent) bool { return true })
+	if !done {
+		return err
+	}
+	why += but
+	level.Error(e.logger).Log("msg", "people are needed", "node", i.Node, "playbook", i.Playbook, "incident", i.Incident, "why", why)
+	return e.write(kindExhausted, Exhausted{Incident: i.Incident, Node: i.Node, Playbook: i.Playbook, Why: why})
+}
+
+// leave ends an incident whose alert was over before what was done for it could prove itself, and it did not. What was set aside is put
+// back: nobody looks after the node any more. A source that was changed stays so.
+func (e *Engine) leave(ctx context.Context, c *config.Config, i *incident, over string) error {
+	if c.Remediation.Mode == config.Act {
+		if _, done, err := e.takeBack(ctx, c, i, func(in Intent) bool { return in.Keeps }); !done {
+			return err
+		}
+	}
+	return e.close(i, over)
+}
+
+// takeBack takes back an incident's actions, newest first, one a round. It is done when there is none left of those that can be taken back;
+// but says what of the others.
+func (e *Engine) takeBack(ctx context.Context, c *config.Config, i *incident, which func(Intent) bool) (but string, done bool, err error) {
+	n, _ := c.Node(i.Node)
 	for k := len(i.Done) - 1; k >= 0; k-- {
 		last := i.Done[k]
+		if !which(last) {
+			continue
+		}
 		if last.Change != nil && e.worthKeeping(ctx, c, *last.Change) {
-			why += "; its new source is kept, for the old one is not usable"
+			but += "; its new source is kept, for the old one is not usable"
 			continue
 		}
 		if b := blocked(e.standingAnswers(c, i, actionUndo)); len(b) > 0 {
 			i.memory.wait()
-			return e.decide(i, actionUndo, verdictWait, b)
+			return "", false, e.decide(i, actionUndo, verdictWait, b)
 		}
 		switch err := e.undo(ctx, c, i, n, last); {
 		case errors.Is(err, errNotUndone):
-			why += "; " + err.Error()
+			but += "; " + err.Error()
 			continue
 		default:
-			return err // the next round goes on
+			return "", false, err // the next round goes on
 		}
 	}
-	level.Error(e.logger).Log("msg", "people are needed", "node", i.Node, "playbook", i.Playbook, "incident", i.Incident, "why", why)
-	return e.write(kindExhausted, Exhausted{Incident: i.Incident, Node: i.Node, Playbook: i.Playbook, Why: why})
+	return but, true, nil
 }
 
 // worthKeeping tells whether taking a change back would leave the node with a worse source.
@@ -456,7 +486,10 @@ func (e *Engine) clearExhausted(c *config.Config) error {
 }
 
 func (e *Engine) close(i *incident, reason string) error {
-	return e.write(kindClosed, Closed{Incident: i.Incident, Reason: reason, StartsAt: i.StartsAt})
+	e.mu.Lock()
+	startsAt := i.StartsAt
+	e.mu.Unlock()
+	return e.write(kindClosed, Closed{Incident: i.Incident, Reason: reason, StartsAt: startsAt})
 }
 
 // decide writes a decision when it says something new.
@@ -496,39 +529,69 @@ func (e *Engine) write(kind string, payload any) error {
 	return e.state.apply(r)
 }
 
+// hearing is what an alert of a batch meets.
+type hearing struct {
+	opened *Opened // nil: nothing is
+	// half and unproved are the incident's; over is since when its alert is over all the same, zero while it fires.
+	half, unproved bool
+	over           time.Time
+	last           ended // the incident before
+}
+
+// hearing is called with mu held.
+func (e *Engine) hearing(fingerprint string) *hearing {
+	s := &hearing{last: e.state.closed[fingerprint]}
+	if i := e.state.open[fingerprint]; i != nil {
+		i.memory.lastSeen = time.Now()
+		s.opened, s.half, s.unproved = &i.Opened, i.RestartDue, i.unproved()
+		if i.Over != "" {
+			s.over = i.OverAt
+		}
+	}
+	return s
+}
+
 // Keep makes alerts durable. It is what the receiver calls before it answers, and acts on nothing.
 func (e *Engine) Keep(_ context.Context, alerts []receiver.Alert) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var entries []journal.Entry
 	opened := e.state.opened
-	standing := map[string]*Opened{} // fingerprint to what this batch leaves open, nil for closed
+	batch := map[string]*hearing{}
 	for _, a := range alerts {
-		cur, changed := standing[a.Fingerprint]
-		if i := e.state.open[a.Fingerprint]; !changed && i != nil {
-			cur = &i.Opened
-			i.memory.lastSeen = time.Now()
+		s := batch[a.Fingerprint]
+		if s == nil {
+			s = e.hearing(a.Fingerprint)
+			batch[a.Fingerprint] = s
 		}
-		last, wasClosed := e.state.closed[a.Fingerprint]
+		add := func(kind string, payload any) { entries = append(entries, journal.Entry{Kind: kind, Payload: payload}) }
+		firing := a.Status == receiver.Firing
 		switch {
-		case a.Status != receiver.Firing && e.half(a.Fingerprint):
-			// The source is changed, which ends its alert, but the client has yet to be restarted for it.
-		case a.Status != receiver.Firing && cur != nil && !a.EndsAt.Before(cur.StartsAt):
-			entries = append(entries, journal.Entry{Kind: kindClosed, Payload: Closed{Incident: cur.Incident, Reason: closedResolved, StartsAt: cur.StartsAt}})
-			standing[a.Fingerprint] = nil
-		case a.Status != receiver.Firing || cur != nil:
-			// A resolution of nothing, or a repetition.
-		case wasClosed && last.Reason == closedResolved && !a.StartsAt.After(last.StartsAt) && time.Since(last.At) < lateFor:
+		case s.opened == nil && !firing:
+			// A resolution of nothing.
+		case s.opened == nil && s.last.Reason == closedResolved && !returns(a, s.last.StartsAt, s.last.At):
 			// A late duplicate of an alert that is over.
-		default:
+		case s.opened == nil:
 			o, ok := e.openable(a)
 			if !ok {
 				continue
 			}
 			opened++
 			o.Incident = fmt.Sprintf("%.8s-%d", a.Fingerprint, opened)
-			standing[a.Fingerprint] = &o
-			entries = append(entries, journal.Entry{Kind: kindOpened, Payload: o})
+			s.opened, s.half, s.unproved, s.over = &o, false, false, time.Time{}
+			add(kindOpened, o)
+		case !firing && (s.half || !s.over.IsZero() || a.EndsAt.Before(s.opened.StartsAt)):
+			// Half: the source is changed, which ends its alert, but the client has yet to be restarted for it.
+		case !firing && s.unproved:
+			s.over = time.Now()
+			add(kindHeard, Heard{Incident: s.opened.Incident, Over: closedResolved})
+		case !firing:
+			end := Closed{Incident: s.opened.Incident, Reason: closedResolved, StartsAt: s.opened.StartsAt}
+			s.opened, s.last = nil, ended{end, time.Now()}
+			add(kindClosed, end)
+		case !s.over.IsZero() && returns(a, s.opened.StartsAt, s.over):
+			s.over = time.Time{}
+			add(kindHeard, Heard{Incident: s.opened.Incident, StartsAt: a.StartsAt})
 		}
 	}
 	if len(entries) == 0 {
@@ -567,12 +630,6 @@ func (e *Engine) sourceProblem(node, problem string) {
 	if problem != "" {
 		level.Warn(e.logger).Log("msg", "cannot read the checkpoint source", "node", node, "err", problem)
 	}
-}
-
-// half tells whether an incident is between its failover and the restart that belongs to it. It is called with mu held.
-func (e *Engine) half(fingerprint string) bool {
-	i := e.state.open[fingerprint]
-	return i != nil && i.RestartDue
 }
 
 // openable tells whether an alert is about a node and a playbook that are configured. Labels are data: they pick, and name nothing else.

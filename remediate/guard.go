@@ -69,7 +69,8 @@ func calendarAnswer(g config.Guards, now time.Time) Answer {
 // lastAnswers are read between an intent and its effect, from the configuration in force by then.
 func (e *Engine) lastAnswers(ctx context.Context, i *incident, action string) []Answer {
 	e.mu.Lock()
-	c, over := e.cfg, i.Closed != nil
+	c := e.cfg
+	over := i.Closed != nil || i.Over != "" && !i.RestartDue && action != actionUndo
 	e.mu.Unlock()
 	return append(e.standingAnswers(c, i, action),
 		Answer{Guard: "mode", Blocks: c.Remediation.Mode != config.Act, Why: "the mode is " + c.Remediation.Mode},

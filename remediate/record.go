@@ -16,6 +16,7 @@ import (
 const (
 	kindStarted   = "started"
 	kindOpened    = "opened"
+	kindHeard     = "heard"
 	kindClosed    = "closed"
 	kindDecision  = "decision"
 	kindSkipped   = "skipped"
@@ -65,6 +66,16 @@ type Closed struct {
 	Reason   string `json:"reason"`
 	// StartsAt is the beginning of the alert that was closed; it tells a late duplicate from a new alert.
 	StartsAt time.Time `json:"starts_at"`
+}
+
+// Heard is what Alertmanager told of an alert while what was done for it was not proved yet: that it is over, or fires again. The alert of a
+// node whose client is down for an action often ends, and proves nothing: the incident goes on until our own check has ended.
+type Heard struct {
+	Incident string `json:"incident"`
+	// Over is why it is over, one of the reasons for which an incident is closed; empty when it fires again.
+	Over string `json:"over,omitempty"`
+	// StartsAt is the beginning of the alert that fires again.
+	StartsAt time.Time `json:"starts_at,omitzero"`
 }
 
 // Answer is what one guard said.
@@ -232,6 +243,8 @@ func payloadOf(r journal.Record) (any, error) {
 		p = &Started{}
 	case kindOpened:
 		p = &Opened{}
+	case kindHeard:
+		p = &Heard{}
 	case kindClosed:
 		p = &Closed{}
 	case kindDecision:

@@ -15,11 +15,11 @@ const rotateSize = 16 << 20
 // rotate begins a new file when the journal has grown large. What still counts is carried over as it was written: the state after a replay of
 // the new file alone is that of before.
 func (e *Engine) rotate(c *config.Config) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if e.journal.Size()-e.journal.Head() < e.rotateAt {
 		return nil
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	carried, err := e.carried(c)
 	if err != nil {
 		return fmt.Errorf("rotate the journal: %w", err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/receiver"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
 )
 
@@ -38,6 +39,9 @@ type incident struct {
 	HeadSlot *uint64
 	// Done are the actions of this incident that can be taken back, oldest first, and have not been.
 	Done []Intent
+	// Over is why the alert is over, and OverAt since when, while what was done for it has yet to be proved; empty while it fires.
+	Over   string
+	OverAt time.Time
 	// Decision is the last one written.
 	Decision *Decision
 	// Story is what happened, a line an event, for people.
@@ -213,6 +217,8 @@ func incidentOf(payload any) string {
 		return p.Incident
 	case *Closed:
 		return p.Incident
+	case *Heard:
+		return p.Incident
 	case *Decision:
 		return p.Incident
 	case *Skipped:
@@ -275,6 +281,14 @@ func (s *state) applyTo(i *incident, r journal.Record, payload any) {
 	case *Exhausted:
 		i.enter(stageExhausted, r.Time)
 		i.tell(r, "people are needed: "+p.Why)
+	case *Heard:
+		i.Over, i.OverAt = p.Over, r.Time
+		if p.Over == "" {
+			i.StartsAt = p.StartsAt
+			i.tell(r, "its alert fires again")
+		} else {
+			i.tell(r, "its alert is over, "+p.Over+", and what was done has yet to prove itself")
+		}
 	case *Closed:
 		s.close(i, r, p)
 	}
@@ -416,6 +430,16 @@ func (i *incident) enter(to stage, at time.Time) {
 	i.Stage, i.Since = to, at
 	seen := i.memory.lastSeen
 	i.memory = memory{lastSeen: seen}
+}
+
+// unproved tells whether something was done, or is being done, of which our own check has yet to say whether it helped.
+func (i *incident) unproved() bool {
+	return i.Stage == stageActing || i.Stage == stageVerifying || i.Stage == stageOpen && slices.ContainsFunc(i.Done, func(d Intent) bool { return d.Keeps })
+}
+
+// returns tells whether an alert that fires is a new one, and no late word of the one that is over.
+func returns(a receiver.Alert, startsAt, over time.Time) bool {
+	return a.StartsAt.After(startsAt) || time.Since(over) >= lateFor
 }
 
 // next goes to the next rung of the ladder.

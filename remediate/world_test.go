@@ -339,9 +339,15 @@ func (w *world) NetworkFiles(context.Context, config.Reset, network.Chain) (*net
 }
 
 // Hold and Release make the world its silences.
-func (w *world) Hold(_ context.Context, node, _ string) { w.silenced[node] = true }
+func (w *world) Hold(_ context.Context, node, _ string) {
+	w.fence()
+	w.silenced[node] = true
+}
 
-func (w *world) Release(_ context.Context, node string) { delete(w.silenced, node) }
+func (w *world) Release(_ context.Context, node string) {
+	w.fence()
+	delete(w.silenced, node)
+}
 
 // unit is a service of the fake service manager.
 type unit struct {
