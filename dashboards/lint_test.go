@@ -176,7 +176,7 @@ func lintVariables(b board) []string {
 }
 
 // units are those that the panels use; Grafana shows an unknown one as a word behind the number.
-var units = []string{"none", "short", "s", "bytes", "percentunit", "dtdurations", "dateTimeFromNow", "bool", "bool_yes_no", "cps", "reqps"}
+var units = []string{"none", "short", "s", "bytes", "percentunit", "dtdhms", "locale", "dateTimeFromNow", "bool", "bool_yes_no", "cps", "reqps"}
 
 // selector is a query that keeps the metric's name.
 var selector = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*(\{[^}]*\})?$`)

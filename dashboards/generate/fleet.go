@@ -11,9 +11,9 @@ func fleet() *dashboard {
 		runbook("CheckpointExporterDown"), 4, 4)
 
 	arrival := "(" + s.arrival("0.5") + ")"
-	d.place(stat("All at the head in", "Median estimate for the node that needs longest. Not known while it is not known for every node, as when one is stalled.", "dtdurations").
+	d.place(stat("All at the head in", "Median estimate for the node that needs longest. Not known while it is not known for every node, as when one is stalled.", "dtdhms").
 		now("max("+arrival+") and on () count("+arrival+") == count("+maxBy("node", s.sel("checkpoint_node_up"))+")", "").
-		decimals(1).colors("blue").says("0", "all there", "green").orElse("not known").
+		colors("blue").says("0", "all there", "green").orElse("not known").
 		runbook("CheckpointNodeSyncSlow"), 5, 4)
 
 	d.place(stat("Usable providers", "Providers that a node may start from, and how many there are.", "short").
@@ -32,13 +32,13 @@ func fleet() *dashboard {
 		now("1000 * min("+all("checkpoint_network_reset_timestamp_seconds")+")", "").plain().orElse("never").
 		runbook("CheckpointNetworkResetImminent"), 2, 4)
 
-	nodes := table("Nodes", "Each node now. A click leads to its sync.", "node", "Node").
+	nodes := table("Nodes", "Each node now; what it gains on the chain is of the last quarter of an hour. A click leads to its sync.", "node", "Node").
 		override("Node", linked("Sync of ${__value.raw}", to(nodesUID, "node", "${__value.raw}"))).
 		column(s.phases(), "State", "none", colored(), prop("mappings", phaseStates()), width(130)).
-		column(s.arrival("0.5"), "At the head in", "dtdurations", prop("decimals", 1), prop("mappings", states([2]string{"is there", "text"}))).
+		column(s.arrival("0.5"), "At the head in", "dtdhms", prop("mappings", states([2]string{"is there", "text"}))).
 		column(maxBy("node", s.sel("checkpoint_node_sync_progress_ratio")), "Progress", "percentunit", progressBar()...).
-		column(maxBy("node", s.sel("checkpoint_node_distance_slots")), "Slots behind", "short", prop("decimals", 0)).
-		column("-"+s.rec("node:checkpoint_node_distance_slots:deriv15m"), "Slots/s gained, 15 min", "short", prop("decimals", 1),
+		column(maxBy("node", s.sel("checkpoint_node_distance_slots")), "Slots behind", "locale").
+		column("-"+s.rec("node:checkpoint_node_distance_slots:deriv15m"), "Gains, slots/s", "short", prop("decimals", 1),
 			tinted(), prop("thresholds", steps("red", -0.2, "text"))).
 		column(s.sources(), "Source usable", "bool_yes_no", tinted(), prop("thresholds", steps("red", 1.0, "green"))).
 		label("provider", "Starts from").

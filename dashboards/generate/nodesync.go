@@ -8,15 +8,15 @@ func nodeSync() *dashboard {
 	d.place(stat("State", "The node's phase. docs/metrics.md says what each means.", "none").
 		now(s.phases(), "{{node}}").states(phaseStates()).orElse("no exporter").
 		runbook("CheckpointNodeSyncStalled", "CheckpointNodeUnreachable"), 4, 4)
-	d.place(stat("At the head in", "Median estimate of the time until the head has caught up with the clock, which moves on meanwhile. Not known while the node is stalled, or does not come nearer.", "dtdurations").
-		now(s.arrival("0.5"), "{{node}}").decimals(1).colors("blue").says("0", "is there", "green").orElse("not known").
+	d.place(stat("At the head in", "Median estimate of the time until the head has caught up with the clock, which moves on meanwhile. Not known while the node is stalled, or does not come nearer.", "dtdhms").
+		now(s.arrival("0.5"), "{{node}}").colors("blue").says("0", "is there", "green").orElse("not known").
 		runbook("CheckpointNodeSyncSlow"), 5, 4)
-	d.place(stat("Between", "In one case of ten it is there sooner than the one, and in one of ten later than the other.", "dtdurations").
+	d.place(stat("Between", "In one case of ten it is there sooner than the one, and in one of ten later than the other.", "dtdhms").
 		now(maxBy("node", s.sel("checkpoint_node_sync_eta_seconds", `quantile="0.1"`)), "soonest").
 		now(maxBy("node", s.sel("checkpoint_node_sync_eta_seconds", `quantile="0.9"`)), "latest").
-		decimals(0).named().plain().orElse("–").
+		named().plain().orElse("–").
 		runbook("CheckpointNodeResyncFaster"), 5, 4)
-	d.place(stat("Slots behind", "Slots from the node's head to the clock's slot.", "short").
+	d.place(stat("Slots behind", "Slots from the node's head to the clock's slot.", "locale").
 		now(maxBy("node", s.sel("checkpoint_node_distance_slots")), "{{node}}").whole().colors("green", 5.0, "blue").orElse("not known").
 		runbook("CheckpointNodeSyncStalled"), 3, 4)
 	d.place(s.sourcePanel(), 4, 4)
@@ -55,10 +55,12 @@ func nodeSync() *dashboard {
 	d.place(timeseries("Finality lag", "Epochs by which the newest checkpoint that the node knows as finalized is behind the clock. Two to three are healthy.", "short").
 		over(s.rec("node:checkpoint_node_finalized_epoch:lag"), "{{node}}").min(0).decimals(0).
 		runbook("CheckpointNetworkNotFinalizing", "CheckpointNodeOutsideWeakSubjectivity"), 8, 8)
-	d.place(timeseries("Peers", "Connected peers of the consensus and the execution client.", "short").
+	peers := timeseries("Peers", "Connected peers of the consensus and the execution client.", "short").
 		over(maxBy("node", s.sel("checkpoint_node_peers", `state="connected"`)), "{{node}}: consensus").
 		over(maxBy("node", s.sel("checkpoint_execution_peers")), "{{node}}: execution").min(0).whole().
-		runbook("CheckpointNodeNoPeers"), 8, 8)
+		runbook("CheckpointNodeNoPeers")
+	peers.FieldConfig.Defaults.Custom["fillOpacity"] = 0
+	d.place(peers, 8, 8)
 	d.place(timeseries("Backfill", "Older slots that are still to be fetched, of clients that tell. A node serves its duties meanwhile.", "short").
 		over(maxBy("node", s.sel("checkpoint_node_backfill_remaining_slots")), "{{node}}").min(0).whole().orElse("no node backfills, or tells").
 		runbook("CheckpointNodeBackfillStalled"), 8, 8)

@@ -39,10 +39,13 @@ func remediation() *dashboard {
 
 	d.row("The remediator")
 	d.place(timeseries("Alerts received", "Alerts a second in well-formed messages: kept in the journal, refused because they could not be, or cut off by the sender.", "cps").
-		over("sum by (result) (rate("+all("checkpoint_remediation_alerts_total")+"[$__rate_interval])) > 0", "{{result}}").min(0).orElse("none was received").
+		over("sum by (result) (rate("+all("checkpoint_remediation_alerts_total")+"[$__rate_interval]))", "{{result}}").min(0).
 		runbook("CheckpointRemediatorDown"), 6, 7)
+	webhooks := func(matchers ...string) string {
+		return "sum by (code) (rate(" + all("checkpoint_remediation_webhooks_total", matchers...) + "[$__rate_interval]))"
+	}
 	d.place(timeseries("Webhooks", "Messages a second, by the HTTP status that they were answered with.", "reqps").
-		over("sum by (code) (rate("+all("checkpoint_remediation_webhooks_total")+"[$__rate_interval])) > 0", "{{code}}").min(0).orElse("none was received").
+		over(webhooks(`code="200"`)+" or "+webhooks()+" > 0", "{{code}}").min(0).
 		runbook("CheckpointRemediatorDown"), 6, 7)
 	d.place(stat("Duration of an action", "Mean time that the effect of an action took. "+within, "s").
 		now("sum(increase("+all("checkpoint_remediation_action_duration_seconds_sum")+"[$__range])) / (sum(increase("+all("checkpoint_remediation_action_duration_seconds_count")+"[$__range])) > 0)", "").

@@ -1,9 +1,9 @@
 #!/bin/sh
-# draw.sh CHECKPOINTD OUT draws the dashboards, in light and dark, into the directory OUT, on what the program's demo shows a minute after it
+# draw.sh CHECKPOINTD OUT IMAGES draws the dashboards, in light and dark, into the directory OUT, and excerpts into IMAGES, on what the program's demo shows a minute after it
 # has mended what it broke. It takes about four minutes.
 set -eu
 
-program=$1 out=$2
+program=$1 out=$2 images=$3
 root=$(cd "$(dirname "$0")/../.." && pwd)
 grafana=$("$root/tools/grafana/install.sh")
 story=$(mktemp)
@@ -19,4 +19,4 @@ until grep -q 'The story is complete' "$story"; do
 done
 sleep 45
 api=$(sed -n 's#.*\(http://127\.0\.0\.1:[0-9]*\)/api/v1/query?.*#\1#p' "$story" | head -n 1)
-node "$grafana/draw/draw.mjs" "$api" "$root/dashboards" "$out" 2.5 2
+node "$grafana/draw/draw.mjs" "$api" "$root/dashboards" "$out" "$images" 2.5 2

@@ -85,7 +85,7 @@ function StateTimeline({frames, w, h}) {
       </g>;
     })}
     {marks.map(({at, color}, i) => <line key={i} x1={x(at * 1000)} x2={x(at * 1000)} y1={0} y2={fields.length * height} stroke={color} strokeWidth={2} strokeDasharray="5 5" />)}
-    {ticks.map((at) => <text key={at} x={x(at * 1000)} y={h - 6} fill={theme.colors.text.secondary}>{dateTime(at * 1000).utc().format('HH:mm')}</text>)}
+    {ticks.map((at) => <text key={at} x={x(at * 1000)} y={h - 6} fill={theme.colors.text.secondary}>{dateTime(at * 1000).utc().format(range.end - range.start < 600 ? 'HH:mm:ss' : 'HH:mm')}</text>)}
   </svg>;
 }
 

@@ -1,17 +1,20 @@
-// node draw.mjs PROMETHEUS DASHBOARDS OUT MINUTES SCRAPE
-// draws every dashboard of a directory, on the last minutes of what the Prometheus knows, in light and dark, into OUT/NAME-MODE.png. SCRAPE is
-// the interval of its scrapes in seconds.
+// node draw.mjs PROMETHEUS DASHBOARDS OUT IMAGES MINUTES SCRAPE
+// draws every dashboard of a directory, on the last minutes of what the Prometheus knows, in light and dark, into OUT/NAME-MODE.png, and
+// the beginnings of some, smaller, into IMAGES/NAME.png. SCRAPE is the interval of its scrapes in seconds.
 import {mkdir, readdir, readFile} from 'node:fs/promises';
 import path from 'node:path';
 import {build} from 'esbuild';
 import {chromium} from 'playwright-core';
 import {fill} from './queries.mjs';
 
-const [prometheus, from, out, minutes, scrape] = process.argv.slice(2);
+const [prometheus, from, out, images, minutes, scrape] = process.argv.slice(2);
 if (!scrape) {
-  console.error('usage: draw.mjs PROMETHEUS DASHBOARDS OUT MINUTES SCRAPE');
+  console.error('usage: draw.mjs PROMETHEUS DASHBOARDS OUT IMAGES MINUTES SCRAPE');
   process.exit(2);
 }
+// What the documentation shows: the mode, and how many of the grid's rows.
+const excerpts = {'checkpoint-fleet': ['light', 27], 'checkpoint-node-sync': ['dark', 26], 'checkpoint-providers': ['light', 22]};
+
 const end = Math.floor(Date.now() / 1000);
 const start = end - Math.round(Number(minutes) * 60);
 const dashboards = [];
@@ -55,6 +58,11 @@ try {
       const png = path.join(out, `${dashboard.uid}-${mode}.png`);
       await page.screenshot({path: png});
       console.log(png);
+      const [shown, height] = excerpts[dashboard.uid] ?? [];
+      if (shown === mode) {
+        await page.evaluate(() => { document.body.style.zoom = 0.7; });
+        await page.screenshot({path: path.join(images, `${dashboard.uid}.png`), clip: {x: 0, y: 0, width: 1120, height: (height * 38 + 8) * 0.7}});
+      }
       await page.close();
     }
   }
