@@ -50,7 +50,7 @@ func imports(t *testing.T) map[string][]string {
 }
 
 func TestImports(t *testing.T) {
-	rooms := "beacon|collector|config|network|node|progress|provider|remediate|server|simulate|standalone|rules"
+	rooms := "beacon|collector|config|network|node|progress|provider|remediate|server|simulate|standalone|rules|web"
 	for _, rule := range []struct {
 		name string
 		// in are the files that the rule is about, by the beginning of their path; except are not.
@@ -64,9 +64,13 @@ func TestImports(t *testing.T) {
 		{"progress knows only network", "progress/", "", strings.Replace(rooms, "network|", "", 1)},
 		{"config knows only network", "config/", "", strings.Replace(rooms, "network|", "", 1)},
 		{"beacon knows only network", "beacon/", "", strings.Replace(rooms, "network|", "", 1)},
-		{"judging knows no program", "provider/|node/", "", "collector|config|remediate|server|simulate|standalone|rules"},
+		{"judging knows no program", "provider/|node/", "", "collector|config|remediate|server|simulate|standalone|rules|web"},
+		{"the page is told what it shows", "web/", "", strings.NewReplacer("collector|", "", "config|", "", "|web", "").Replace(rooms)},
+		{"who is shown knows no page", "collector/|remediate/|server/|cmd/checkpoint_remediator/", "", "web"},
 		{"the console is for the operator's command", "", "console/|cmd/checkpoint/", "console"},
 		{"the console knows no server", "console/", "", "server|simulate|standalone|rules"},
+		{"setting up is for the operator's command", "", "setup/|console/|cmd/checkpoint/", "setup"},
+		{"setting up asks and prints nothing", "setup/", "", "collector|console|server|simulate|standalone|rules"},
 		{"the programs do not know the engines", "cmd/|collector/|remediate/|server/", "", "standalone"},
 	} {
 		t.Run(rule.name, func(t *testing.T) {
