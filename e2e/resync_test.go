@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -85,6 +86,9 @@ ExecStopPost=/usr/bin/curl --silent --show-error --fail --request POST %[1]s/sto
 `, client.URL, dataDir), 0o644)
 	m.write("/etc/systemd/system/checkpoint-remediator.service.d/local.conf", "[Service]\nSupplementaryGroups=systemd-journal\nReadWritePaths="+dataDir+"\n", 0o644)
 	m.write("/etc/default/checkpoint-remediator", "OPTIONS=--web.listen-address="+hostPort(remediator)+" --log.level=debug\n", 0o644)
+	if err := node.StartExecution(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	m.startUnit(unit)
 	m.startUnit("checkpoint-remediator.service")
 	eventually(t, time.Minute, "the remediator to be ready", func() error { return answers(remediator + "/-/ready") })
@@ -134,9 +138,9 @@ func answers(url string) error {
 
 // alert is what Alertmanager would send.
 func alert(remediator, node, name, playbook, status string) error {
-	message := fmt.Sprintf(`{"version": "4", "status": %[4]q, "receiver": "remediator", "groupKey": "{}", "alerts": [{"status": %[4]q, "fingerprint": "00c0ffee00c0ffee",
+	message := fmt.Sprintf(`{"version": "4", "status": %[4]q, "receiver": "remediator", "groupKey": "{}", "alerts": [{"status": %[4]q, "fingerprint": "%016[6]x",
 "labels": {"alertname": %[2]q, "node": %[1]q, "playbook": %[3]q}, "annotations": {"summary": "An alert."}, "startsAt": %[5]q, "endsAt": %[5]q}]}`,
-		node, name, playbook, status, time.Now().Format(time.RFC3339Nano))
+		node, name, playbook, status, time.Now().Format(time.RFC3339Nano), crc32.ChecksumIEEE([]byte(node+playbook)))
 	req, err := http.NewRequest(http.MethodPost, remediator+"/api/v1/alerts", strings.NewReader(message))
 	if err != nil {
 		return err
