@@ -66,7 +66,7 @@ func timeline(title, description string, states []mapping) *panel {
 // table joins instant queries that have the label by. Columns are added by column, in their order.
 func table(title, description, by, byTitle string) *panel {
 	p := newPanel("table", title, description, "short", obj{
-		"showHeader": true, "cellHeight": "sm", "frameIndex": 0, "sortBy": []obj{{"displayName": byTitle, "desc": false}},
+		"showHeader": true, "cellHeight": "sm", "frameIndex": 0,
 	})
 	p.FieldConfig.Defaults.Custom = obj{"align": "left", "cellOptions": obj{"type": "auto"}, "inspect": false, "filterable": false}
 	p.Transformations = []obj{
@@ -75,6 +75,7 @@ func table(title, description, by, byTitle string) *panel {
 			"excludeByName": obj{"Time": true}, "includeByName": obj{},
 			"indexByName": obj{by: 0}, "renameByName": obj{by: byTitle},
 		}},
+		{"id": "sortBy", "options": obj{"fields": obj{}, "sort": []obj{{"field": byTitle, "desc": false}}}},
 	}
 	return p
 }
