@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	sd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/godbus/dbus/v5"
@@ -26,11 +25,14 @@ import (
 // Host is this machine: systemd over D-Bus, the Docker Engine by its API, and /proc.
 type Host struct{}
 
+// booted is there where systemd runs (sd_booted(3)).
+const booted = "/run/systemd/system"
+
 func connect(ctx context.Context) (*sd.Conn, error) {
-	c, err := sd.NewSystemConnectionContext(ctx)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return nil, fmt.Errorf("%w (%w)", ErrNoSystemd, err)
+	if _, err := os.Stat(booted); errors.Is(err, os.ErrNotExist) {
+		return nil, ErrNoSystemd
 	}
+	c, err := sd.NewSystemConnectionContext(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect to systemd: %w", err)
 	}

@@ -40,9 +40,14 @@ type command struct {
 	length model.Duration
 
 	checked string
+
+	setup setupFlags
 }
 
 const help = `What an operator asks and tells the remediator, at a terminal or from a script.
+
+On a new machine, begin with:
+  checkpoint setup --dry-run      what it would set up, and why
 
 At night, begin with:
   checkpoint status               what is wrong now
@@ -114,6 +119,8 @@ func (c *command) app() *kingpin.Application {
 		"Asks from this machine, not the exporter. Exit code 1 if no quorum of them agrees.")
 	c.jsonFlag(providers)
 
+	c.setupCommand(app)
+
 	cfg := app.Command("config", "Look at the configuration.")
 	check := cfg.Command("check", "Say whether a checkpoint.yml is right, and if not, where it is wrong and how to mend it.")
 	check.Arg("file", "The file; left out: that of --config.file.").StringVar(&c.checked)
@@ -182,6 +189,9 @@ func (c *command) do(ctx context.Context, name string) error {
 			return t.CheckConfig(config.Load(c.checked))
 		}
 		return t.CheckConfig(c.load())
+	}
+	if name == "setup" {
+		return c.doSetup(ctx, t)
 	}
 	cfg, err := c.load()
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/console"
 	"github.com/checkpoint-exporter/checkpoint_exporter/server"
+	"github.com/checkpoint-exporter/checkpoint_exporter/setup"
 )
 
 // Exit codes.
@@ -29,7 +30,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := world{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv, now: time.Now, zone: time.Local, person: console.Person(os.Getenv), defaultConfig: server.DefaultConfigFile,
-		asks: isTerminal(os.Stdin) && isTerminal(os.Stdout), colors: isTerminal(os.Stdout),
+		asks: isTerminal(os.Stdin) && isTerminal(os.Stdout), colors: isTerminal(os.Stdout), machine: setup.Host{},
 	}.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -53,6 +54,11 @@ type world struct {
 	defaultConfig string
 	// asks tells that a person can be asked, and colors that colours can be shown.
 	asks, colors bool
+	// machine is what setup looks at and changes, and root a directory that stands for / there; "" is / itself.
+	machine setup.Machine
+	root    string
+	// wait waits for a time, or until the context ends; nil means by the clock.
+	wait func(ctx context.Context, d time.Duration) error
 	// dial opens connections; nil means by TCP.
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
