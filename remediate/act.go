@@ -134,18 +134,38 @@ type run struct {
 	before actuator.State
 }
 
-// runOf looks at a client's run. A client that somebody stopped is not ours to start.
+// lookTimeout bounds one question to a service manager, to a container engine, or to a source. All nodes wait for its answer.
+const lookTimeout = 30 * time.Second
+
+func stateOf(ctx context.Context, a actuator.Actuator) (actuator.State, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return a.State(ctx)
+}
+
+// theirs tells why a client is in somebody else's hands; empty if it is not. One that somebody stopped is not ours to start.
+func theirs(s actuator.State) string {
+	switch s.Active {
+	case actuator.Inactive:
+		return "was stopped by someone; it is not ours to start"
+	case actuator.Deactivating:
+		return "is being stopped by someone, or restarted"
+	}
+	return ""
+}
+
+// runOf looks at a client's run.
 func (e *Engine) runOf(ctx context.Context, n config.Node, client string) (run, error) {
 	a, err := e.hands.Actuator(*restartOf(n, client))
 	if err != nil {
 		return run{}, refuse("actuator", "%v", err)
 	}
-	before, err := a.State(ctx)
+	before, err := stateOf(ctx, a)
 	if err != nil {
 		return run{}, refuse("actuator", "read the state of %s: %v", a, err)
 	}
-	if before.Active == actuator.Inactive {
-		return run{}, refuse("stopped", "%s was stopped by someone; it is not ours to start", a)
+	if why := theirs(before); why != "" {
+		return run{}, refuse("stopped", "%s %s", a, why)
 	}
 	return run{client, a, before}, nil
 }
@@ -310,7 +330,7 @@ func (e *Engine) restartNeeded(ctx context.Context, n config.Node) (bool, string
 		return false, "whether the node has a database cannot be told: it neither answers nor refuses"
 	}
 	if a, err := e.hands.Actuator(*n.Restart); err == nil {
-		st, err := a.State(ctx)
+		st, err := stateOf(ctx, a)
 		switch {
 		case err != nil:
 		case st.Active == actuator.Inactive:
@@ -354,6 +374,7 @@ func (e *Engine) carryOut(ctx context.Context, c *config.Config, i *incident, p 
 		return err
 	}
 	level.Info(e.logger).Log("msg", "acting", "node", in.Node, "playbook", in.Playbook, "action", in.Action, "target", in.Target, "intent", in.ID)
+	e.silence(ctx, in.Node, in.Incident)
 	began := time.Now()
 	// An effect that has begun is finished even when the program is told to stop.
 	effectCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout())
@@ -370,7 +391,7 @@ func (e *Engine) carryOut(ctx context.Context, c *config.Config, i *incident, p 
 	case errors.Is(err, errBeforeEffect):
 		out.Result, out.Error = resultNotDone, err.Error()
 	default:
-		out.Result, out.Error = resultFailed, err.Error()
+		out.Result, out.Error, out.Half = resultFailed, err.Error(), errors.Is(err, errHalf)
 	}
 	return e.finish(in, out)
 }

@@ -8,7 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/checkpoint-exporter/checkpoint_exporter/config"
 	"github.com/checkpoint-exporter/checkpoint_exporter/progress"
+	"github.com/checkpoint-exporter/checkpoint_exporter/provider"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/actuator"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/chaindata"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/receiver"
 )
 
@@ -172,4 +177,288 @@ func TestLateDuplicateInTheSameBatch(t *testing.T) {
 			t.Errorf("closed %q, opened %d times", got.Closed, len(w.records(kindOpened)))
 		}
 	})
+}
+
+// The node's other alerts are silent from the beginning of an action on.
+func TestSilenceBeginsBeforeTheAction(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := running(t)
+		n := w.nodes["node-1"]
+		n.cure = true
+		n.onRestart = func() error {
+			if !w.silenced["node-1"] {
+				t.Error("not silenced while it is restarted")
+			}
+			return nil
+		}
+		w.stall("node-1")
+		w.fire("node-1", "node_stalled")
+		w.pass(time.Minute)
+		if n.restarts != 1 {
+			t.Errorf("%d restarts", n.restarts)
+		}
+	})
+}
+
+// A node that is taken out of the configuration while it is looked after is not silenced for ever.
+func TestSilenceOfNodeThatIsTakenOut(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := running(t)
+		w.stall("node-2")
+		w.fire("node-2", "node_stalled")
+		w.pass(time.Minute)
+		if !w.silenced["node-2"] {
+			t.Fatal(w.story("node-2"))
+		}
+		without := *w.cfg
+		without.Nodes = slices.DeleteFunc(slices.Clone(w.cfg.Nodes), func(n config.Node) bool { return n.Name == "node-2" })
+		w.engine.Reload(&without, w)
+		w.pass(time.Minute)
+		if len(w.silenced) > 0 || w.incident("node-2").Closed != closedUnknown {
+			t.Errorf("silenced: %v\n%s", w.silenced, w.story("node-2"))
+		}
+	})
+}
+
+// While a guard holds the second half of a step up, nothing is under way that an alert could be about.
+func TestNoSilenceWhileTheActionWaits(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := running(t)
+		n := w.nodes["node-1"]
+		n.refused, n.active, n.cure = true, actuator.Failed, true
+		n.onState = func() { w.file("pause", "") } // right after the failover
+		w.down("alpha")
+		w.fire("node-1", "source_unusable")
+		w.pass(3 * time.Minute)
+		if w.inventory() == inventory || n.restarts != 0 || len(w.silenced) > 0 {
+			t.Errorf("%d restarts, silenced: %v\n%s", n.restarts, w.silenced, w.story("node-1"))
+		}
+		n.onState = nil
+		if err := os.Remove(filepath.Join(w.dir, "pause")); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		if n.restarts != 1 {
+			t.Errorf("%d restarts\n%s", n.restarts, w.story("node-1"))
+		}
+	})
+}
+
+// Somebody stops the client after the last look at it: it is not ours to start.
+func TestClientStoppedBeforeItsResyncBegins(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, n := resynced(t)
+		looked := false
+		n.onState = func() { looked = true }
+		w.step = func(s string) error {
+			if s == journal.StepWrite && looked {
+				n.active = actuator.Inactive
+			}
+			return nil
+		}
+		w.fire("node-1", "wrong_network")
+		w.pass(30 * time.Minute)
+		if len(n.did) > 0 || n.active != actuator.Inactive || !strings.Contains(w.story("node-1"), "stopped by someone") {
+			t.Errorf("it is %s, did %q\n%s", n.active, n.did, w.story("node-1"))
+		}
+		w.wantFiles("beacon/chain_db/CURRENT=old")
+	})
+}
+
+func TestClientThatSomebodyIsStopping(t *testing.T) {
+	for _, playbook := range []string{"wrong_network", "node_stalled"} {
+		t.Run(playbook, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w, n := resynced(t)
+				n.active = actuator.Deactivating
+				w.stall("node-1")
+				w.fire("node-1", playbook)
+				w.pass(10 * time.Minute)
+				if len(n.did) > 0 || len(w.records(kindIntent)) > 0 {
+					t.Errorf("did %q\n%s", n.did, w.story("node-1"))
+				}
+			})
+		})
+	}
+}
+
+// A client that cannot be stopped keeps its data, and those that were stopped before it run again.
+func TestResetOfClientThatCannotBeStopped(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newIteration(t, fetchTwo, initialise)
+		n := w.nodes["node-1"]
+		stops := 0
+		w.step = func(s string) error {
+			if s == "unit: stop" {
+				if stops++; stops > 1 {
+					return errDisk
+				}
+			}
+			return nil
+		}
+		w.fire("node-1", "old_iteration")
+		w.pass(10 * time.Minute)
+		if n.vc.active != actuator.Active || n.active != actuator.Active || n.el.active != actuator.Active {
+			t.Errorf("validator %s, consensus %s, execution %s\n%s", n.vc.active, n.active, n.el.active, w.story("node-1"))
+		}
+		old := []string{"geth/geth/chaindata/CURRENT", "data/beacon/chain_db/CURRENT", "data/validators/slashing_protection.sqlite"}
+		if got := w.has(old...); !slices.Equal(got, old) {
+			t.Errorf("only %q is where it was", got)
+		}
+	})
+}
+
+// A validator client that cannot be stopped would go on writing the slashing protection that is set aside.
+func TestNoResetUnderValidatorWithoutRestart(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newIteration(t, fetchTwo, initialise, "validator: {restart: {systemd: validator-1.service}}", `validator: {slashing_protection: "DIR/vc/slashing_protection.sqlite"}`)
+		w.file("vc/slashing_protection.sqlite", "never lose this")
+		n := w.nodes["node-1"]
+		w.fire("node-1", "old_iteration")
+		w.pass(30 * time.Minute)
+		if len(n.did) > 0 || len(w.has("vc/slashing_protection.sqlite")) == 0 || !strings.Contains(w.story("node-1"), "validator: ") {
+			t.Errorf("did %q\n%s", n.did, w.story("node-1"))
+		}
+	})
+}
+
+// What could be neither ended nor taken back is not forgotten: it is tried once more, and if that fails people are called, whatever steps are left.
+func TestResyncThatCannotBeTakenBackAtOnce(t *testing.T) {
+	for name, later := range map[string]bool{"but later": true, "nor later": false} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w, n := resynced(t, "  guards:", `  playbooks: {wrong_network: [{resync: {keep: [network, validators, slashing_protection]}, verify: {phase: [syncing]}}, {restart: consensus, verify: {phase: [syncing]}}]}
+  guards:`)
+				n.onStart = func() error { return errDisk }
+				w.step = func(s string) error {
+					if s == chaindata.StepBack {
+						return errDisk
+					}
+					return nil
+				}
+				w.fire("node-1", "wrong_network")
+				for len(w.outcomes()) == 0 {
+					w.pass(time.Second)
+				}
+				if later {
+					w.step, n.onStart = nil, nil
+				}
+				w.restart()
+				w.pass(10 * time.Minute)
+				stage := w.incident("node-1").Stage
+				if _, is := w.engine.summary()["kept node-1-w-1.1"]; is == later {
+					t.Errorf("kept: %v\n%s", is, w.story("node-1"))
+				}
+				if later {
+					w.wantFiles("beacon/chain_db/CURRENT=old")
+				}
+				if later != (n.active == actuator.Active) || later == (stage == "exhausted") {
+					t.Errorf("it is %s, stage %s\n%s", n.active, stage, w.story("node-1"))
+				}
+			})
+		})
+	}
+}
+
+// A node that somebody has stopped since is theirs: its data is not moved and it is not started.
+func TestNothingIsTakenBackUnderSomebodysHands(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, n := resynced(t)
+		n.onStart = func() error { w.database("new"); return nil }
+		w.fire("node-1", "wrong_network")
+		w.pass(5 * time.Minute)
+		n.active = actuator.Inactive
+		w.pass(30 * time.Minute)
+		if n.active != actuator.Inactive || w.incident("node-1").Stage != "exhausted" || !strings.Contains(w.story("node-1"), "could not be put back") {
+			t.Errorf("it is %s, did %q\n%s", n.active, n.did, w.story("node-1"))
+		}
+		if _, is := w.engine.summary()["kept node-1-w-1.1"]; !is {
+			t.Error("what is aside is forgotten")
+		}
+	})
+}
+
+// The node comes up while something holds up that its old database is put back: then it stays with the new one.
+func TestNodeThatCameUpLateKeepsItsNewDatabase(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, n := resynced(t)
+		n.onStart = func() error { w.database("new"); return nil }
+		a := w.fire("node-1", "wrong_network")
+		w.pass(5 * time.Minute)
+		w.file("pause", "by hand")
+		w.pass(30 * time.Minute)
+		n.phase = progress.Syncing
+		if err := os.Remove(filepath.Join(w.dir, "pause")); err != nil {
+			t.Fatal(err)
+		}
+		w.keep(a)
+		w.pass(10 * time.Minute)
+		if !slices.Equal(n.did, []string{"stop", "start"}) || w.incident("node-1").Stage != "exhausted" {
+			t.Errorf("did %q\n%s", n.did, w.story("node-1"))
+		}
+		w.resolve(a)
+		w.pass(time.Hour)
+		w.wantFiles("beacon/chain_db/CURRENT=new")
+	})
+}
+
+// A check that fails while nobody can be reached tells nothing of what was done, and nothing is taken back in the dark.
+func TestNothingIsTakenBackWithoutTheNetwork(t *testing.T) {
+	for name, dark := range map[string]func(*world){
+		"our own network": func(w *world) { w.down("alpha", "beta", "gamma") }, "the chain does not finalize": func(w *world) { w.lag = 50 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w, n := resynced(t)
+				n.onStart = func() error {
+					if len(w.has("data/beacon/chain_db")) == 0 {
+						w.database("new")
+					}
+					return nil
+				}
+				w.fire("node-1", "wrong_network")
+				w.pass(5 * time.Minute)
+				dark(w)
+				w.pass(time.Hour)
+				if !slices.Equal(n.did, []string{"stop", "start"}) {
+					t.Errorf("did %q\n%s", n.did, w.story("node-1"))
+				}
+				w.lag, w.bad = 0, map[string][]provider.Finding{}
+				w.pass(15 * time.Minute)
+				w.wantFiles("beacon/chain_db/CURRENT=old")
+			})
+		})
+	}
+}
+
+// Progress is not counted from one database to another.
+func TestProgressAfterResync(t *testing.T) {
+	const before, anchor = 100, 2900
+	for name, moves := range map[string]bool{"it stands still where it began anew": false, "it moves": true} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w, n := resynced(t, "  guards:", `  playbooks: {node_stalled: [{resync: {keep: [network, validators, slashing_protection]}, verify: {progress: 64, within: 20m}}]}
+  guards:`)
+				w.pass(10 * time.Hour) // to slot 3000
+				n.phase, n.stuck = progress.Stalled, new(uint64(before))
+				n.onStart = func() error {
+					n.stuck = new(uint64(anchor))
+					return nil
+				}
+				w.fire("node-1", "node_stalled")
+				for len(n.did) < 2 {
+					w.pass(time.Second)
+				}
+				for range 12 {
+					w.pass(time.Minute)
+					if moves {
+						n.stuck = new(*n.stuck + 7)
+					}
+				}
+				if helped := w.incident("node-1").Stage == "settled"; helped != moves {
+					t.Error(w.story("node-1"))
+				}
+			})
+		})
+	}
 }

@@ -75,6 +75,8 @@ type Engine struct {
 	sourceProblems map[string]string
 	// settleAt is when it is worth looking again whether what was set aside can go. It belongs to the goroutine of Run.
 	settleAt map[string]time.Time
+	// silenced are the nodes for which a lease is held. It belongs to the goroutine of Run.
+	silenced map[string]bool
 	// rotateAt is the size at which the journal is rotated next.
 	rotateAt int64
 }
@@ -82,7 +84,8 @@ type Engine struct {
 // NewEngine replays the journal.
 func NewEngine(c *config.Config, j *journal.Journal, hands Hands, eyes Eyes, leases Silencer, m *metrics, logger log.Logger) (*Engine, error) {
 	e := &Engine{journal: j, hands: hands, eyes: eyes, leases: leases, metrics: m, logger: logger, cfg: c, state: newState(), clock: newClock(time.Now),
-		wake: make(chan struct{}, 1), sourceProblems: map[string]string{}, settleAt: map[string]time.Time{}, rotateAt: rotateSize}
+		wake: make(chan struct{}, 1), sourceProblems: map[string]string{}, settleAt: map[string]time.Time{}, silenced: map[string]bool{},
+		rotateAt: rotateSize}
 	for r, err := range j.Records() {
 		if err != nil {
 			return nil, err
@@ -225,6 +228,9 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 	if due >= len(ladder) {
 		return e.exhaust(ctx, c, i, "every step of the playbook was tried or is not configured")
 	}
+	if i.Half {
+		return e.exhaust(ctx, c, i, "an action could be neither ended nor taken back")
+	}
 	s := ladder[due]
 	skip := func(why string) error {
 		return e.write(kindSkipped, Skipped{Incident: i.Incident, Step: i.Step, Action: s.Action(), Why: why})
@@ -282,6 +288,8 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 	}
 	symptom := Answer{Guard: "symptom", Why: found.text}
 	switch {
+	case found.spared != "" && s.Restart == found.spared:
+		return skip(found.text)
 	case found.well && !i.RestartDue && goesOn(ladder, due):
 		return skip(found.text)
 	case found.well && !i.RestartDue:
@@ -326,7 +334,9 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 	if err := e.decide(i, s.Action(), verdictAct, answers); err != nil {
 		return err
 	}
-	p.intent.HeadSlot = seen.head
+	if p.intent.Action != actionResync && p.intent.Action != actionReset {
+		p.intent.HeadSlot = seen.head // another database's head tells nothing of this one's progress
+	}
 	return e.carryOut(ctx, c, i, p)
 }
 
@@ -430,26 +440,53 @@ func (e *Engine) takeBack(ctx context.Context, c *config.Config, i *incident, wh
 	n, _ := c.Node(i.Node)
 	for k := len(i.Done) - 1; k >= 0; k-- {
 		last := i.Done[k]
-		if !which(last) {
+		if !which(last.Intent) {
 			continue
 		}
 		if last.Change != nil && e.worthKeeping(ctx, c, *last.Change) {
 			but += "; its new source is kept, for the old one is not usable"
 			continue
 		}
-		if b := blocked(e.standingAnswers(c, i, actionUndo)); len(b) > 0 {
+		answers := append(e.standingAnswers(c, i, actionUndo), networkAnswers(c, e.eyes.Judge(ctx, judgedFor))...)
+		if ending(ctx) {
+			return "", false, nil
+		}
+		if b := blocked(answers); len(b) > 0 {
 			i.memory.wait()
 			return "", false, e.decide(i, actionUndo, verdictWait, b)
 		}
-		switch err := e.undo(ctx, c, i, n, last); {
+		if well := e.cameUp(ctx, c, i, last); well != "" {
+			but += "; what it had before is kept aside: " + well
+			continue
+		}
+		err := e.undo(ctx, c, i, n, last)
+		var r refusal
+		switch {
+		case errors.As(err, &r):
+			i.memory.wait()
+			return "", false, e.decide(i, actionUndo, verdictWait, []Answer{r.answer})
 		case errors.Is(err, errNotUndone):
 			but += "; " + err.Error()
 			continue
-		default:
-			return "", false, err // the next round goes on
 		}
+		return "", false, err // the next round goes on
 	}
 	return but, true, nil
+}
+
+// cameUp tells by what evidence a node is well by now with what an action has made anew, when something has held up for a while that it is
+// taken back; empty when that is to be done.
+func (e *Engine) cameUp(ctx context.Context, c *config.Config, i *incident, last deed) string {
+	held := i.Decision != nil && i.Decision.Action == actionUndo && i.Decision.Verdict == verdictWait
+	ladder := c.Remediation.Playbooks[i.Playbook]
+	if !held || !last.Keeps || i.Half || last.Step >= len(ladder) {
+		return ""
+	}
+	v := ladder[last.Step].Verify
+	if found, _ := e.check(ctx, c, i, v, nil, needed(v)); found.well {
+		return found.text
+	}
+	return ""
 }
 
 // worthKeeping tells whether taking a change back would leave the node with a worse source.

@@ -167,6 +167,8 @@ type Outcome struct {
 	Evidence json.RawMessage `json:"evidence,omitempty"`
 	Error    string          `json:"error,omitempty"`
 	Seconds  float64         `json:"seconds"`
+	// Half tells that what failed could be neither ended nor taken back.
+	Half bool `json:"half,omitempty"`
 	// RestartNeeded tells, after a failover, that the client reads its new source only when restarted, and Why.
 	RestartNeeded bool   `json:"restart_needed,omitempty"`
 	Why           string `json:"why,omitempty"`

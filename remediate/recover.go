@@ -14,7 +14,8 @@ import (
 var errNotUndone = errors.New("it could not be put back")
 
 // undo takes back the newest action of an incident that can be taken back.
-func (e *Engine) undo(ctx context.Context, c *config.Config, i *incident, n config.Node, in Intent) error {
+func (e *Engine) undo(ctx context.Context, c *config.Config, i *incident, n config.Node, done deed) error {
+	in := done.Intent
 	u := Intent{Node: i.Node, Action: actionUndo, Target: in.Target, Undoes: in.ID, Change: in.Change, Moves: in.Moves, Files: in.Files, Before: in.Before}
 	if in.Change != nil {
 		if n.Source == nil {
@@ -30,6 +31,15 @@ func (e *Engine) undo(ctx context.Context, c *config.Config, i *incident, n conf
 	s, err := e.surgeryOf(n, in)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotUndone, err)
+	}
+	if done.Sure {
+		// Every client ran when it was done. Whoever has stopped one since may have moved its keys elsewhere.
+		switch theirs, err := s.theirs(ctx); {
+		case err != nil:
+			return refuse("actuator", "%v", err)
+		case theirs != "":
+			return fmt.Errorf("%w: %s", errNotUndone, theirs)
+		}
 	}
 	return e.carryOut(ctx, c, i, &plan{intent: u, effect: func(ctx context.Context) (any, error) { return nil, s.undo(ctx) }, jobs: 8})
 }
@@ -56,8 +66,7 @@ func (e *Engine) recoverPending(ctx context.Context, c *config.Config) error {
 	e.mu.Unlock()
 	slices.SortFunc(pending, func(a, b Intent) int { return compareIDs(a.ID, b.ID) })
 	for _, in := range pending {
-		out := Outcome{Intent: in.ID, Incident: in.Incident}
-		out.Result, out.Error = e.whatHappened(ctx, c, in)
+		out := e.whatHappened(ctx, c, in)
 		if out.Result == resultDone && in.Action == actionFailover && !in.Keeps {
 			if n, ok := c.Node(in.Node); ok {
 				out.RestartNeeded, out.Why = e.restartNeeded(ctx, n)
@@ -70,17 +79,20 @@ func (e *Engine) recoverPending(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-func (e *Engine) whatHappened(ctx context.Context, c *config.Config, in Intent) (result, why string) {
+func (e *Engine) whatHappened(ctx context.Context, c *config.Config, in Intent) Outcome {
+	out := Outcome{Intent: in.ID, Incident: in.Incident}
 	n, ok := c.Node(in.Node)
 	switch {
 	case !ok:
-		return resultUnknown, "the node is no longer configured"
+		out.Result, out.Error = resultUnknown, "the node is no longer configured"
 	case in.Change != nil:
-		return e.whatHappenedToSource(ctx, n, in)
+		out.Result, out.Error = e.whatHappenedToSource(ctx, n, in)
 	case len(in.Moves) > 0:
-		return e.whatHappenedToData(ctx, n, in)
+		out.Result, out.Error, out.Half = e.whatHappenedToData(ctx, n, in)
+	default:
+		out.Result, out.Error = e.whatHappenedToClients(ctx, n, in)
 	}
-	return e.whatHappenedToClients(ctx, n, in)
+	return out
 }
 
 // whatHappenedToClients compares runs, for a restart or a stop.
@@ -99,7 +111,7 @@ func (e *Engine) whatHappenedToClients(ctx context.Context, n config.Node, in In
 		if err != nil {
 			return resultUnknown, err.Error()
 		}
-		now, err := a.State(ctx)
+		now, err := stateOf(ctx, a)
 		switch {
 		case err != nil:
 			return resultUnknown, err.Error()
@@ -122,27 +134,27 @@ func (e *Engine) whatHappenedToClients(ctx context.Context, n config.Node, in In
 
 // whatHappenedToData looks at a resync, a reset, or the undo of one. What stopped half-way is taken back: a node without its clients or
 // its data is worse than what the action was for.
-func (e *Engine) whatHappenedToData(ctx context.Context, n config.Node, in Intent) (result, why string) {
+func (e *Engine) whatHappenedToData(ctx context.Context, n config.Node, in Intent) (result, why string, half bool) {
 	s, err := e.surgeryOf(n, in)
 	if err != nil {
-		return resultUnknown, err.Error()
+		return resultUnknown, err.Error(), false
 	}
 	result, why = s.progress(ctx)
 	switch {
 	case in.Action == actionUndo && s.undone(ctx):
-		return resultDone, ""
+		return resultDone, "", false
 	case in.Action != actionUndo && result != resultFailed:
-		return result, why
+		return result, why, false
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), (&plan{jobs: 8}).timeout())
 	defer cancel()
 	if err := s.undo(ctx); err != nil {
-		return resultFailed, fmt.Sprintf("%s; and it could not be taken back: %v", why, err)
+		return resultFailed, fmt.Sprintf("%s; and %v: %v", why, errHalf, err), true
 	}
 	if in.Action == actionUndo {
-		return resultDone, ""
+		return resultDone, "", false
 	}
-	return resultFailed, why + "; it was taken back"
+	return resultFailed, why + "; it was taken back", false
 }
 
 func (e *Engine) whatHappenedToSource(ctx context.Context, n config.Node, in Intent) (result, why string) {

@@ -85,7 +85,7 @@ func (e *Engine) prepareReset(ctx context.Context, c *config.Config, i *incident
 		if err != nil {
 			return nil, refuse("data_dir", "%v", err)
 		}
-		if n.Validator == nil && !validates[n.Consensus.Client] && slashes(m) {
+		if (n.Validator == nil || n.Validator.Restart == nil) && !validates[n.Consensus.Client] && slashes(m) {
 			return nil, refuse("validator", "slashing protection lies in %s, and who writes it would go on while it is set aside; configure validator: with its restart", n.DataDir)
 		}
 		s.moves = append(s.moves, m)

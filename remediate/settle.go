@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -110,7 +111,7 @@ type Silencer interface {
 	Release(ctx context.Context, node string)
 }
 
-// hold holds a lease for each node that is under remediation, and for no other.
+// hold holds a lease for each node on which an action or its check is under way, and for no other.
 func (e *Engine) hold(ctx context.Context, c *config.Config) {
 	if ctx.Err() != nil {
 		return
@@ -118,18 +119,30 @@ func (e *Engine) hold(ctx context.Context, c *config.Config) {
 	held := map[string]string{}
 	e.mu.Lock()
 	for _, i := range e.state.open {
-		if i.Stage == stageActing || i.Stage == stageVerifying || i.RestartDue {
+		if i.underway() {
 			held[i.Node] = i.Incident
 		}
 	}
 	e.mu.Unlock()
+	for node, incident := range held {
+		e.silence(ctx, node, incident)
+	}
+	// A node can be silenced from before a restart, or be configured no more.
+	over := slices.Collect(maps.Keys(e.silenced))
 	for _, n := range c.Nodes {
-		if incident, is := held[n.Name]; is {
-			e.leases.Hold(ctx, n.Name, incident)
-		} else {
-			e.leases.Release(ctx, n.Name)
+		over = append(over, n.Name)
+	}
+	for _, node := range over {
+		if _, is := held[node]; !is {
+			delete(e.silenced, node)
+			e.leases.Release(ctx, node)
 		}
 	}
+}
+
+func (e *Engine) silence(ctx context.Context, node, incident string) {
+	e.silenced[node] = true
+	e.leases.Hold(ctx, node, incident)
 }
 
 // ErrNoNode is returned for a node that is not configured.

@@ -38,7 +38,9 @@ type incident struct {
 	// HeadSlot is the node's head before the step's effect.
 	HeadSlot *uint64
 	// Done are the actions of this incident that can be taken back, oldest first, and have not been.
-	Done []Intent
+	Done []deed
+	// Half tells that something stands half-way: it could be neither ended nor taken back.
+	Half bool
 	// Over is why the alert is over, and OverAt since when, while what was done for it has yet to be proved; empty while it fires.
 	Over   string
 	OverAt time.Time
@@ -52,6 +54,13 @@ type incident struct {
 
 	// What follows is not replayed: it is seen afresh after a start.
 	memory memory
+}
+
+// deed is what was done, or may have been.
+type deed struct {
+	Intent
+	// Sure tells that it is known to have come to its end.
+	Sure bool
 }
 
 // wait puts the next look off, longer each time.
@@ -193,7 +202,7 @@ func (s *state) conclude(p *Outcome) {
 		s.forget(in)
 	case in.Action == actionUndo && p.Result == resultDone:
 		delete(s.kept, in.Undoes)
-	case in.Keeps && p.tookPlace():
+	case in.Keeps && p.stands():
 		s.kept[in.ID] = in
 	}
 	delete(s.pending, p.Intent)
@@ -264,7 +273,7 @@ func (s *state) applyTo(i *incident, r journal.Record, payload any) {
 		i.next(r.Time)
 	case *Settled:
 		i.tell(r, "the node is well: "+p.What)
-		i.Done = slices.DeleteFunc(i.Done, func(d Intent) bool { return d.ID == p.Intent })
+		i.Done = slices.DeleteFunc(i.Done, func(d deed) bool { return d.ID == p.Intent })
 	case *Verified:
 		switch {
 		case p.OK && p.More:
@@ -327,15 +336,16 @@ func (s *state) applyOutcome(i *incident, r journal.Record, p *Outcome) {
 	in := s.pending[p.Intent]
 	i.tell(r, p.sentence(in))
 	undo := in.Action == actionUndo
+	i.Half = p.Half || i.Half && !(undo && p.Result == resultDone)
 	switch {
 	case undo && p.Result == resultNotDone && i.Retries == 0:
 		i.Retries++
 	case undo && p.Result != resultRefused:
 		// Whether it worked or not, it is not tried again.
 		i.Retries = 0
-		i.Done = slices.DeleteFunc(i.Done, func(d Intent) bool { return d.ID == in.Undoes })
-	case !undo && in.undoable() && p.tookPlace():
-		i.Done = append(i.Done, in)
+		i.Done = slices.DeleteFunc(i.Done, func(d deed) bool { return d.ID == in.Undoes })
+	case !undo && in.undoable() && p.stands():
+		i.Done = append(i.Done, deed{Intent: in, Sure: p.Result == resultDone})
 	}
 	switch {
 	case undo:
@@ -434,7 +444,13 @@ func (i *incident) enter(to stage, at time.Time) {
 
 // unproved tells whether something was done, or is being done, of which our own check has yet to say whether it helped.
 func (i *incident) unproved() bool {
-	return i.Stage == stageActing || i.Stage == stageVerifying || i.Stage == stageOpen && slices.ContainsFunc(i.Done, func(d Intent) bool { return d.Keeps })
+	return i.Stage == stageActing || i.Stage == stageVerifying || i.Stage == stageOpen && slices.ContainsFunc(i.Done, func(d deed) bool { return d.Keeps })
+}
+
+// underway tells whether an action or its check goes on, and is not held up by a guard.
+func (i *incident) underway() bool {
+	waits := i.Decision != nil && i.Decision.Step == i.Step && i.Decision.Verdict != verdictAct
+	return i.Stage == stageVerifying || (i.Stage == stageActing || i.RestartDue) && !waits
 }
 
 // returns tells whether an alert that fires is a new one, and no late word of the one that is over.
@@ -474,6 +490,9 @@ func (d Decision) String() string {
 
 // tookPlace tells whether the effect has, or may have.
 func (o Outcome) tookPlace() bool { return o.Result == resultDone || o.Result == resultUnknown }
+
+// stands tells whether some of the effect is there, or may be.
+func (o Outcome) stands() bool { return o.tookPlace() || o.Half }
 
 // undoable tells whether there is something of the intent's effect that can be taken back.
 func (in Intent) undoable() bool { return in.Change != nil || len(in.Moves) > 0 || in.Files != nil }

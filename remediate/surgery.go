@@ -1,6 +1,7 @@
 package remediate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,10 @@ type incision struct {
 
 func (s *surgery) do(ctx context.Context) (any, error) {
 	var ev incision
+	// Much may have happened since it was decided.
+	if theirs, err := s.theirs(ctx); err != nil || theirs != "" {
+		return ev, fmt.Errorf("%w: %w", errBeforeEffect, cmp.Or(err, errors.New(theirs)))
+	}
 	for k, service := range slices.Backward(s.services) {
 		out, err := service.Stop(ctx)
 		ev.Stopped = append(ev.Stopped, out)
@@ -54,7 +59,13 @@ func (s *surgery) do(ctx context.Context) (any, error) {
 				return ev, err
 			}
 		}
-		return s.giveUp(ctx, ev, err)
+		// Nothing has been moved, so those that were stopped can run again, whatever becomes of this one.
+		started, again := s.start(ctx)
+		ev.Started = started
+		if again != nil {
+			return ev, fmt.Errorf("%w; and %w: %w", err, errHalf, again)
+		}
+		return ev, err
 	}
 	for _, m := range s.moves {
 		if err := m.Apply(ctx); err != nil {
@@ -80,10 +91,28 @@ func (s *surgery) do(ctx context.Context) (any, error) {
 	return ev, nil
 }
 
+// errHalf marks what stands half-way.
+var errHalf = errors.New("it could not be taken back")
+
+// theirs tells of a client that somebody else has stopped, or is stopping, of those that ran when the action was decided; empty if there is
+// none.
+func (s *surgery) theirs(ctx context.Context) (string, error) {
+	for _, service := range s.services {
+		now, err := stateOf(ctx, service)
+		if err != nil {
+			return "", fmt.Errorf("read the state of %s: %w", service, err)
+		}
+		if why := theirs(now); why != "" && service.ran() {
+			return fmt.Sprintf("%s %s", service, why), nil
+		}
+	}
+	return "", nil
+}
+
 // giveUp takes everything back after a failure.
 func (s *surgery) giveUp(ctx context.Context, ev incision, why error) (any, error) {
 	if err := s.undo(ctx); err != nil {
-		return ev, fmt.Errorf("%w; and it could not be taken back: %w", why, err)
+		return ev, fmt.Errorf("%w; and %w: %w", why, errHalf, err)
 	}
 	ev.TakenBack = true
 	return ev, why
@@ -158,7 +187,7 @@ func (s *surgery) progress(ctx context.Context) (result, why string) {
 	}
 	same, anew, down := 0, 0, 0
 	for _, service := range s.services {
-		now, err := service.State(ctx)
+		now, err := stateOf(ctx, service)
 		switch {
 		case err != nil:
 			return resultUnknown, err.Error()
@@ -193,7 +222,7 @@ func (s *surgery) undone(ctx context.Context) bool {
 		}
 	}
 	for _, service := range s.services {
-		if now, err := service.State(ctx); err != nil || service.ran() && now.Active == actuator.Inactive {
+		if now, err := stateOf(ctx, service); err != nil || service.ran() && now.Active == actuator.Inactive {
 			return false
 		}
 	}
@@ -217,12 +246,12 @@ func (e *Engine) services(ctx context.Context, n config.Node, clients ...string)
 		if err != nil {
 			return nil, err
 		}
-		before, err := s.State(ctx)
+		before, err := stateOf(ctx, s)
 		if err != nil {
 			return nil, refuse("actuator", "read the state of %s: %v", a, err)
 		}
-		if before.Active == actuator.Inactive && client != clientValidator {
-			return nil, refuse("stopped", "%s was stopped by someone; it is not ours to start", a)
+		if why := theirs(before); why != "" && (client != clientValidator || before.Active != actuator.Inactive) {
+			return nil, refuse("stopped", "%s %s", a, why)
 		}
 		out = append(out, service{client, s, before})
 	}
