@@ -121,7 +121,6 @@ type defaults struct {
 	Unit       string     `json:"unit"`
 	Decimals   *int       `json:"decimals,omitempty"`
 	Min        *float64   `json:"min,omitempty"`
-	Max        *float64   `json:"max,omitempty"`
 	NoValue    string     `json:"noValue,omitempty"`
 	Color      obj        `json:"color"`
 	Thresholds thresholds `json:"thresholds"`

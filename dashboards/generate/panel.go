@@ -191,7 +191,6 @@ func (p *panel) orElse(text string) *panel {
 }
 
 func (p *panel) min(v float64) *panel { p.FieldConfig.Defaults.Min = &v; return p }
-func (p *panel) max(v float64) *panel { p.FieldConfig.Defaults.Max = &v; return p }
 func (p *panel) whole() *panel        { return p.decimals(0) }
 func (p *panel) decimals(n int) *panel {
 	p.FieldConfig.Defaults.Decimals = &n
