@@ -20,6 +20,8 @@ type finding struct {
 	well  bool
 	// text says by what evidence.
 	text string
+	// spared is a client that a look has cleared: restarting it would help nothing.
+	spared string
 }
 
 // sighting is what is remembered of a look, to compare a later one with.
@@ -137,7 +139,7 @@ func checkExecution(o node.Observation) finding {
 		return finding{known: true, text: "the execution client does not answer: " + err.Error()}
 	}
 	if s := o.Consensus.Syncing.Value; s != nil && s.ELOffline != nil && *s.ELOffline {
-		return finding{known: true, text: "the execution client answers, but the consensus client says that it is offline"}
+		return finding{known: true, spared: clientExecution, text: "the execution client answers, but the consensus client says that it is offline"}
 	}
 	return finding{known: true, well: true, text: "the execution client answers"}
 }
