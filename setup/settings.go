@@ -92,7 +92,7 @@ type Omission struct {
 
 var omissions = []Omission{
 	{"lighthouse", "--allow-insecure-genesis-sync", "excludes a checkpoint URL: the client does not start with both"},
-	{"lighthouse", "--target-peers=100", "is the default since v5.0.0, and half of it since v8.0.0"},
+	{"lighthouse", "--target-peers=100", "is the default since v5.0.0, and half the default since v8.0.0"},
 	{"lighthouse", "--genesis-backfill", "an iteration of Ephemery is shorter than what is fetched anyway; elsewhere it fetches years of history"},
 	{"teku", "--p2p-peer-upper-bound=100", "is the default"},
 	{"prysm", "--enable-backfill", "fetches history, which a sync does not wait for"},
@@ -103,7 +103,10 @@ var omissions = []Omission{
 	{"geth", "--syncmode=snap", "is the default"},
 	{"nethermind", "--Sync.SnapSync=true", "is part of the network's own configuration where it is of use"},
 	{"besu", "--sync-mode=SNAP", "is the default of the networks that have it"},
-	{"erigon", "--cache=4096", "erigon has no such option: it does not start with it"},
+	{"besu", "--cache=4096", "is geth's: the client does not start with it"},
+	{"nethermind", "--cache=4096", "is geth's: the client does not start with it"},
+	{"erigon", "--syncmode=snap", "is geth's; what erigon keeps is a matter of --prune.mode"},
+	{"reth", "--cache=4096", "is geth's: the client does not start with it"},
 	{"reth", "--max-outbound-peers=100", "is the default"},
 }
 
