@@ -82,7 +82,7 @@ func (p *browserPage) pictures(name string) {
 		name          string
 		width, height int
 		scheme        string
-	}{{"light", 1200, 800, "light"}, {"dark", 1200, 800, "dark"}, {"phone", 390, 844, "light"}} {
+	}{{"light", 1200, 800, "light"}, {"dark", 1200, 800, "dark"}, {"tablet", 970, 700, "dark"}, {"phone", 390, 844, "light"}} {
 		picture := p.look(manner.width, manner.height, manner.scheme)
 		var wide int
 		if err := p.evaluate("document.documentElement.scrollWidth", &wide); err != nil || wide > manner.width {

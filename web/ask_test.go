@@ -74,11 +74,11 @@ func TestIncidentsAndAlertsAreShown(t *testing.T) {
 		"Closed: resolved.", "21 Nov 11:50", `<details id="incident-4d69-1" open>`, `<details id="incident-4d69-0">`,
 		`href="https://runbooks.example/Worst" rel="noreferrer"`, "1 about to fire, 2 held back", "about to fire", "silenced", "held back by another", "for information",
 		`href="#alerts"`, `href="#incidents"`)
-	lacks(t, body, "CheckpointWindow", " hidden>")
-	if worst, odd := strings.Index(body, "CheckpointWorst"), strings.Index(body, "CheckpointOdd"); worst > odd {
+	lacks(t, body, "summary of Window", " hidden>")
+	if worst, odd := strings.Index(body, "summary of Worst"), strings.Index(body, "summary of Odd"); worst > odd {
 		t.Error("the worst does not come first")
 	}
-	if !strings.Contains(body, `<dt>Alerts</dt><dd><span class="value">2</span>`) || !strings.Contains(body, `<dt>Open incidents</dt><dd><span class="value">1</span>`) {
+	if !strings.Contains(body, `<dt><a href="#alerts">Alerts</a></dt><dd><span class="value">2</span>`) || !strings.Contains(body, `<dt><a href="#incidents">Open incidents</a></dt><dd><span class="value">1</span>`) {
 		t.Error("the counts are wrong")
 	}
 	if query.Load() != `alertname=~"Checkpoint.+"` {
@@ -90,13 +90,13 @@ func TestIncidentsAndAlertsAreShown(t *testing.T) {
 	remediator.does(gone)
 	alertmanager.does(gone)
 	p.ask.once(t.Context())
-	contains(t, get(t, handler(p), "GET", "/").Body.String(), "will restart", "CheckpointWorst", "The remediator does not answer; this is as of", "Alertmanager does not answer; this is as of")
+	contains(t, get(t, handler(p), "GET", "/").Body.String(), "will restart", "summary of Worst", "The remediator does not answer; this is as of", "Alertmanager does not answer; this is as of")
 
 	// Others in the configuration are others.
 	p.Reload(parse(t, fmt.Sprintf("alertmanagers: [%q]", alertmanager.URL)))
-	contains(t, get(t, handler(p), "GET", "/").Body.String(), "CheckpointWorst")
+	contains(t, get(t, handler(p), "GET", "/").Body.String(), "summary of Worst")
 	p.Reload(parse(t, "alertmanagers: []"))
-	lacks(t, get(t, handler(p), "GET", "/").Body.String(), "CheckpointWorst")
+	lacks(t, get(t, handler(p), "GET", "/").Body.String(), "summary of Worst")
 }
 
 func TestAlertmanagersAreMerged(t *testing.T) {
@@ -142,7 +142,7 @@ func TestWhoNeverAnswersIsNotSpokenOf(t *testing.T) {
 			if server.asked.Load() != 2 {
 				t.Error("asked", server.asked.Load())
 			}
-			lacks(t, get(t, handler(p), "GET", "/").Body.String(), "Open incidents", "<dt>Alerts", `href="#alerts"`)
+			lacks(t, get(t, handler(p), "GET", "/").Body.String(), "Open incidents", "Alerts</a></dt>", `href="#alerts"`)
 		})
 	}
 	if follow.asked.Load() != 0 {

@@ -39,6 +39,7 @@ var assets, assetNames = func() (map[string]asset, map[string]string) {
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"asset": func(file string) string { return "assets/" + assetNames[file] },
+	"humps": humps,
 }).ParseFS(files, "templates/*.html"))
 
 // csp lets the page load what this server serves, and nothing else: no inline script or style, no frame, no form, nobody who frames it.

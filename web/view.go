@@ -42,7 +42,11 @@ type view struct {
 }
 
 // Tile is one fact.
-type Tile struct{ Name, Value, More string }
+type Tile struct {
+	Name, Value, More string
+	// Section is where there is more of it; empty for nowhere.
+	Section string
+}
 
 func (p *Page) view(s collector.Status, links []Link) *view {
 	now := s.Nodes.At
@@ -101,16 +105,16 @@ func (v *view) summary(s collector.Status) {
 		}
 	}
 	v.Tiles = append(v.Tiles,
-		Tile{"Nodes in sync", fmt.Sprintf("%d of %d", inSync, len(v.Nodes)), v.arrival()},
-		Tile{"Usable providers", fmt.Sprintf("%d of %d", usable, len(v.Providers)), v.Quorum})
+		Tile{"Nodes in sync", fmt.Sprintf("%d of %d", inSync, len(v.Nodes)), v.arrival(), "nodes"},
+		Tile{"Usable providers", fmt.Sprintf("%d of %d", usable, len(v.Providers)), v.Quorum, "providers"})
 	if v.Alerts != nil {
-		v.Tiles = append(v.Tiles, Tile{"Alerts", fmt.Sprint(v.Alerts.Firing), v.Alerts.Rest})
+		v.Tiles = append(v.Tiles, Tile{"Alerts", fmt.Sprint(v.Alerts.Firing), v.Alerts.Rest, "alerts"})
 	}
 	if v.Incidents != nil {
-		v.Tiles = append(v.Tiles, Tile{"Open incidents", fmt.Sprint(v.Incidents.Open), v.Incidents.Mode})
+		v.Tiles = append(v.Tiles, Tile{"Open incidents", fmt.Sprint(v.Incidents.Open), v.Incidents.Mode, "incidents"})
 	}
 	if e := s.Nodes.Network.Epoch; e != nil {
-		t := Tile{"Epoch", grouped(*e), "by the clock"}
+		t := Tile{"Epoch", grouped(*e), "by the clock", ""}
 		if r := s.Nodes.Network.ResetAt; r != nil {
 			t.More = "reset " + r.UTC().Format("2 Jan 15:04")
 		}

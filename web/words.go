@@ -200,3 +200,16 @@ func listing(words []string) string {
 	}
 	return strings.Join(words, "")
 }
+
+// humps are the words of a name like CheckpointNodeDown, between which a line may end.
+func humps(name string) []string {
+	var all []string
+	from := 0
+	for i, r := range name {
+		if i > from && unicode.IsUpper(r) {
+			all = append(all, name[from:i])
+			from = i
+		}
+	}
+	return append(all, name[from:])
+}

@@ -45,6 +45,9 @@ func TestNumbers(t *testing.T) {
 			t.Errorf("pace(%g) is %q", v, got)
 		}
 	}
+	if got := strings.Join(humps("CheckpointNodeDown"), "|"); got != "Checkpoint|Node|Down" || len(humps("")) != 1 {
+		t.Error(got)
+	}
 	if slots(1) != "1 slot" || slots(2000) != "2,000 slots" || sentence("é") != "É." || sentence("") != "" || sentence("\xff") != "\xff." {
 		t.Error(slots(1), slots(2000), sentence("é"), sentence("\xff"))
 	}
