@@ -1,6 +1,7 @@
 package remediate
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -8,7 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/checkpoint-exporter/checkpoint_exporter/beacon"
 	"github.com/checkpoint-exporter/checkpoint_exporter/config"
+	"github.com/checkpoint-exporter/checkpoint_exporter/node"
 	"github.com/checkpoint-exporter/checkpoint_exporter/progress"
 	"github.com/checkpoint-exporter/checkpoint_exporter/provider"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/actuator"
@@ -330,12 +336,7 @@ func TestResyncThatCannotBeTakenBackAtOnce(t *testing.T) {
 				w, n := resynced(t, "  guards:", `  playbooks: {wrong_network: [{resync: {keep: [network, validators, slashing_protection]}, verify: {phase: [syncing]}}, {restart: consensus, verify: {phase: [syncing]}}]}
   guards:`)
 				n.onStart = func() error { return errDisk }
-				w.step = func(s string) error {
-					if s == chaindata.StepBack {
-						return errDisk
-					}
-					return nil
-				}
+				w.step = func(s string) error { return failing(s, chaindata.StepBack) }
 				w.fire("node-1", "wrong_network")
 				for len(w.outcomes()) == 0 {
 					w.pass(time.Second)
@@ -457,6 +458,161 @@ func TestProgressAfterResync(t *testing.T) {
 				}
 				if helped := w.incident("node-1").Stage == "settled"; helped != moves {
 					t.Error(w.story("node-1"))
+				}
+			})
+		})
+	}
+}
+
+// shut is a world that is left in the middle of a look: as the engine asks, the program is told to stop, and gets no answer any more.
+type shut struct {
+	*world
+	end context.CancelFunc
+	// what is asked when that happens.
+	at string
+}
+
+func (s shut) Look(ctx context.Context, name string) node.Observation {
+	if s.at == "node" {
+		s.end()
+	}
+	if err := ctx.Err(); err != nil {
+		var o node.Observation
+		o.Consensus.Syncing.Err = &beacon.Error{Reason: beacon.Timeout, Message: "the request was called off", Err: err}
+		return o
+	}
+	return s.world.Look(ctx, name)
+}
+
+func (s shut) Judge(ctx context.Context, maxAge time.Duration) provider.Judgement {
+	if s.at == "providers" {
+		s.end()
+	}
+	j := s.world.Judge(ctx, maxAge)
+	for k := range j.Verdicts {
+		if ctx.Err() != nil {
+			j.Verdicts[k] = provider.Verdict{Provider: j.Verdicts[k].Provider, Reasons: []provider.Finding{{Reason: provider.Timeout, Text: "called off"}}}
+		}
+	}
+	return j
+}
+
+func (s shut) Actuator(r config.Restart) (actuator.Actuator, error) {
+	a, err := s.world.Actuator(r)
+	return shutUnit{a.(unit), s}, err
+}
+
+type shutUnit struct {
+	unit
+	shut shut
+}
+
+func (u shutUnit) State(ctx context.Context) (actuator.State, error) {
+	if u.shut.at == "unit" {
+		u.shut.end()
+	}
+	if err := ctx.Err(); err != nil {
+		return actuator.State{}, err
+	}
+	return u.unit.State(ctx)
+}
+
+// leave plays a program that is told to stop in the middle of a look at something.
+func (w *world) leave(at string, alerts ...receiver.Alert) {
+	w.Helper()
+	w.stop()
+	j, err := journal.Open(w.cfg.Remediation.Journal, journal.Options{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer j.Close()
+	m, err := newMetrics(prometheus.NewRegistry())
+	if err != nil {
+		w.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(w.Context())
+	defer cancel()
+	s := shut{w, cancel, at}
+	e, err := NewEngine(w.cfg, j, s, s, w, m, log.NewNopLogger())
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := e.Keep(ctx, alerts); err != nil {
+		w.Fatal(err)
+	}
+	for range 60 {
+		if err := e.round(ctx); err != nil {
+			w.Fatal(err)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		w.pass(tick)
+	}
+	w.Errorf("%s was never looked at", at)
+}
+
+// failing fails the steps of one kind.
+func failing(step, kind string) error {
+	if strings.HasPrefix(step, kind) {
+		return errDisk
+	}
+	return nil
+}
+
+// What a look sees while the program is told to stop decides nothing.
+func TestShutdownDecidesNothing(t *testing.T) {
+	t.Run("whether the restart after a failover is needed", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			w := running(t)
+			n := w.nodes["node-1"]
+			n.refused, n.active, n.cure = true, actuator.Failed, true
+			n.onState = func() { w.file("pause", "") }
+			w.down("alpha")
+			w.fire("node-1", "source_unusable")
+			w.pass(3 * time.Minute)
+			n.onState = nil
+			if err := os.Remove(filepath.Join(w.dir, "pause")); err != nil {
+				t.Fatal(err)
+			}
+			w.leave("node")
+			w.start()
+			w.pass(3 * time.Minute)
+			if n.restarts != 1 {
+				t.Errorf("%d restarts\n%s", n.restarts, w.story("node-1"))
+			}
+		})
+	})
+	t.Run("what became of an action", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			w := running(t)
+			n := w.nodes["node-1"]
+			n.onRestart = func() error { w.step = func(s string) error { return failing(s, "journal: ") }; return nil }
+			w.stall("node-1")
+			w.fire("node-1", "node_stalled")
+			w.pass(40 * time.Second)
+			w.step, n.onRestart = nil, nil
+			w.leave("unit")
+			w.start()
+			w.pass(time.Minute)
+			if got := w.outcomes(); !slices.Equal(got, []string{resultDone}) {
+				t.Errorf("outcomes %q\n%s", got, w.story("node-1"))
+			}
+		})
+	})
+	for _, tc := range []struct{ name, at, playbook, kind string }{
+		{"evidence", "node", "node_down", kindObserved},
+		{"whether anybody can be reached", "providers", "node_stalled", kindDecision},
+		{"how a client runs", "unit", "node_stalled", kindDecision},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w := running(t)
+				w.stall("node-1")
+				w.leave(tc.at, w.alert("node-1", tc.playbook))
+				w.start()
+				if n := len(w.records(tc.kind)); n != 0 {
+					t.Errorf("%d records of %s\n%s", n, tc.kind, w.story("node-1"))
 				}
 			})
 		})

@@ -239,7 +239,11 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 		return skip(why)
 	}
 	if len(s.Observe) > 0 {
-		return e.write(kindObserved, Observed{Incident: i.Incident, Step: i.Step, Evidence: e.collect(ctx, n, s.Observe)})
+		evidence := e.collect(ctx, n, s.Observe)
+		if ending(ctx) {
+			return nil
+		}
+		return e.write(kindObserved, Observed{Incident: i.Incident, Step: i.Step, Evidence: evidence})
 	}
 	answers := e.standingAnswers(c, i, s.Action())
 	spent := ""
@@ -251,7 +255,11 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 	}
 	if i.RestartDue {
 		// Much may have happened since the failover: a guard held it up, someone started the node, the configuration changed.
-		if needed, why := e.restartNeeded(ctx, n); !needed {
+		needed, why := e.restartNeeded(ctx, n)
+		if ending(ctx) {
+			return nil
+		}
+		if !needed {
 			return e.write(kindSkipped, Skipped{Incident: i.Incident, Step: i.Step, Action: actionRestart, Why: why})
 		}
 	}
@@ -314,11 +322,17 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 	}
 	answers = append(answers, symptom)
 	answers = append(answers, networkAnswers(c, e.eyes.Judge(ctx, fresh))...)
+	if ending(ctx) {
+		return nil
+	}
 	if len(blocked(answers)) > 0 {
 		i.memory.wait()
 		return e.decide(i, s.Action(), verdictWait, answers)
 	}
 	p, err := e.prepare(ctx, c, i, s)
+	if ending(ctx) {
+		return nil
+	}
 	if err != nil {
 		i.memory.wait()
 		var r refusal

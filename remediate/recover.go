@@ -72,6 +72,9 @@ func (e *Engine) recoverPending(ctx context.Context, c *config.Config) error {
 				out.RestartNeeded, out.Why = e.restartNeeded(ctx, n)
 			}
 		}
+		if ending(ctx) && !out.Half && out.Result != resultFailed {
+			return nil // nothing was done about it, so the next start can look again
+		}
 		if err := e.finish(in, out); err != nil {
 			return err
 		}
