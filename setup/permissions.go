@@ -58,7 +58,7 @@ func PermissionsOf(c *config.Config) Permissions {
 		}
 		if n.DataDir != "" && n.Consensus.Client != "" && c.Remediation.Mode == config.Act {
 			p.Paths = append(p.Paths, n.DataDir)
-			p.Commands = append(p.Commands, fmt.Sprintf("setfacl -R -m u:%s:rwX -m d:u:%s:rwX %s  # only if it is to resync; not on keys of validators", User, User, n.DataDir))
+			p.Commands = append(p.Commands, fmt.Sprintf("setfacl -R -m u:%s:rwX -m d:u:%s:rwX %s  # only if it is to resync; not on keys of validators", User, User, shellWord(n.DataDir)))
 		}
 	}
 	for _, list := range []*[]string{&p.Units, &p.Paths, &p.Groups, &p.Commands} {
@@ -72,7 +72,15 @@ func PermissionsOf(c *config.Config) Permissions {
 func (p *Permissions) file(path string) {
 	dir := filepath.Dir(path)
 	p.Paths = append(p.Paths, dir)
-	p.Commands = append(p.Commands, fmt.Sprintf("setfacl -m u:%s:rwx %s && setfacl -m u:%s:rw %s", User, dir, User, path))
+	p.Commands = append(p.Commands, fmt.Sprintf("setfacl -m u:%s:rwx %s && setfacl -m u:%s:rw %s", User, shellWord(dir), User, shellWord(path)))
+}
+
+// shellWord is a text as a shell takes it for one word.
+func shellWord(s string) string {
+	if harmless.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // Polkit is the rule that lets the remediator restart, stop and start the units, and nothing else; nil if it needs none.
@@ -128,7 +136,7 @@ func (p Permissions) DropIn() []byte {
 	var b strings.Builder
 	b.WriteString("# Written by checkpoint setup, from what checkpoint.yml names.\n[Service]\n")
 	for _, path := range p.Paths {
-		fmt.Fprintf(&b, "ReadWritePaths=-%s\n", unitPath(path))
+		fmt.Fprintf(&b, "ReadWritePaths=%s\n", unitPath("-"+path))
 	}
 	if len(p.Groups) > 0 {
 		fmt.Fprintf(&b, "SupplementaryGroups=%s\n", strings.Join(p.Groups, " "))

@@ -88,6 +88,11 @@ func (v *Inventory) find(key string) ([]*yaml.Node, entry, error) {
 		s.walk(d, key, nil)
 	}
 	own := func(e entry) bool { return slices.Contains(e.path[:len(e.path)-1], v.host) }
+	for _, d := range docs {
+		if n := composed(d, key); n != nil {
+			return nil, entry{}, v.at(&PlaceError{Line: n.Line, Reason: key + " is not a single value", Mend: "write it as one text"})
+		}
+	}
 	if !slices.ContainsFunc(s.entries, own) && (len(s.entries) == 0 || s.hosts[v.host] > 0) {
 		return nil, entry{}, fmt.Errorf("%s: %s: %w", v.file, key, ErrNoValue)
 	}
@@ -103,6 +108,19 @@ func (v *Inventory) find(key string) ([]*yaml.Node, entry, error) {
 		return nil, entry{}, v.at(reason)
 	}
 	return docs, e, nil
+}
+
+// composed is the first value of that name that is a mapping or a list.
+func composed(n *yaml.Node, key string) *yaml.Node {
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 1 && keyName(n.Content[i-1]) == key && c.Kind != yaml.ScalarNode && c.Kind != yaml.AliasNode {
+			return c
+		}
+		if found := composed(c, key); found != nil {
+			return found
+		}
+	}
+	return nil
 }
 
 // foreign tells why a value is not the host's own scalar.
@@ -360,6 +378,9 @@ func grown(a, b *yaml.Node, path, here []string, key, text string) bool {
 		i := 0
 		for i+1 < len(content) && keyName(content[i]) != key {
 			i += 2
+		}
+		if slices.ContainsFunc(a.Content, func(n *yaml.Node) bool { return keyName(n) == key && slices.Index(a.Content, n)%2 == 0 }) {
+			return false // a second one of that name
 		}
 		if i+1 >= len(content) || content[i+1].Kind != yaml.ScalarNode || content[i+1].Value != text {
 			return false
