@@ -8,6 +8,8 @@ V        := github.com/prometheus/common/version
 LDFLAGS  := -s -w -X $(V).Version=$(VERSION) -X $(V).Revision=$(REVISION) -X $(V).Branch=$(BRANCH) -X $(V).BuildUser=make -X $(V).BuildDate=$(DATE)
 GOBUILD  := CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)'
 FUZZTIME ?= 5000x
+# Where the programs go
+BIN      ?= $(CURDIR)/bin
 
 .PHONY: help build checkpointd demo test vet fuzz race bench lint fmt clean
 
@@ -15,10 +17,10 @@ help: ## Say what there is to make
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 19
 
 build: checkpointd ## Build the programs into bin/
-	$(GOBUILD) -o bin/ ./cmd/...
+	$(GOBUILD) -o $(BIN)/ ./cmd/...
 
 checkpointd:
-	cd standalone && $(GOBUILD) -o ../bin/ ./cmd/...
+	cd standalone && $(GOBUILD) -o $(BIN)/ ./cmd/...
 
 demo: checkpointd ## Watch the whole loop work on a simulated network; Ctrl-C ends it
 	bin/checkpointd --demo
@@ -51,7 +53,8 @@ fmt: ## Format the code
 	gofmt -w .
 
 clean:
-	rm -rf bin .cache
+	rm -rf bin dist .cache
 
 include dashboards/dashboards.mk
 include e2e/e2e.mk
+include deploy/package/package.mk

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// installUnits puts the shipped units, user and polkit rule where a package would, with some programs of this build, and a unit in the
-// place of those that the rule lists.
+// installUnits puts the shipped units, user and polkit rule where a package would, with some programs of this build. The rule is told of
+// one unit, and to let systemd read its units again.
 func installUnits(tb testing.TB, m *machine, restartable string, programs ...string) {
 	tb.Helper()
 	deploy := filepath.Join(repository(), "deploy")
@@ -32,12 +32,14 @@ func installUnits(tb testing.TB, m *machine, restartable string, programs ...str
 	if err != nil {
 		tb.Fatal(err)
 	}
-	const shipped = `["lighthouse.service", "geth.service"]`
-	if !strings.Contains(string(rule), shipped) {
-		tb.Fatalf("the polkit rule no longer lists %s", shipped)
+	text := string(rule)
+	for shipped, ours := range map[string]string{"var units = [];": `var units = ["` + restartable + `"];`, "var reload = false;": "var reload = true;"} {
+		if !strings.Contains(text, shipped) {
+			tb.Fatalf("the polkit rule no longer says %s", shipped)
+		}
+		text = strings.Replace(text, shipped, ours, 1)
 	}
-	m.write("/etc/polkit-1/rules.d/50-checkpoint.rules",
-		strings.Replace(string(rule), shipped, `["`+restartable+`"]`, 1), 0o644)
+	m.write("/etc/polkit-1/rules.d/50-checkpoint.rules", text, 0o644)
 }
 
 func TestShippedUnits(t *testing.T) {
