@@ -40,7 +40,7 @@ func phaseBadge(phase string) Badge {
 		"bootstrapping": {busy, "starting", "It has no API yet, as while it downloads its first state."},
 		"syncing":       {busy, "syncing", "It is behind and catches up."},
 		"optimistic":    {warn, "optimistic", "It is at the head, but its execution client has not verified that."},
-		"backfilling":   {good, "in sync, fetching history", "It is at the head and still fetches older blocks."},
+		"backfilling":   {good, "in sync", "It is at the head and still fetches older blocks."},
 		"synced":        {good, "in sync", "It is at the head."},
 		"stalled":       {bad, "stalled", "It is behind, and its head does not move."},
 		"wrong_network": {bad, "wrong network", "It follows another network."},
