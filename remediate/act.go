@@ -240,7 +240,7 @@ func (e *Engine) prepareFailover(ctx context.Context, c *config.Config, n config
 	if err != nil {
 		return nil, refuse("source", "%v", err)
 	}
-	current, err := src.Read(ctx)
+	current, err := e.readSource(ctx, c, n.Name)
 	if err != nil {
 		return nil, refuse("source", "%v", err)
 	}
@@ -259,7 +259,9 @@ func (e *Engine) prepareFailover(ctx context.Context, c *config.Config, n config
 			return nil, refuse("database", "changing %s would restart a client that does not read it: %s", src, why)
 		}
 	}
-	change, err := src.Plan(ctx, target.URL)
+	looking, cancel := context.WithTimeout(ctx, lookTimeout)
+	change, err := src.Plan(looking, target.URL)
+	cancel()
 	if err != nil {
 		return nil, refuse("source", "%v", err)
 	}
@@ -420,6 +422,8 @@ func (e *Engine) readSource(ctx context.Context, c *config.Config, name string) 
 	if err != nil {
 		return "", err
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
 	return src.Read(ctx)
 }
 

@@ -30,7 +30,7 @@ const (
 type catchUp struct {
 	engine *Engine
 	client *http.Client
-	absent map[string]int // fingerprint to reads in a row
+	absent map[string]int // incident to reads in a row
 }
 
 func newCatchUp(e *Engine, transport http.RoundTripper) *catchUp {
@@ -95,9 +95,9 @@ func (u *catchUp) closeAbsent(present map[string]bool) error {
 	e := u.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for fp := range u.absent {
-		if present[fp] || e.state.open[fp] == nil {
-			delete(u.absent, fp)
+	for id := range u.absent {
+		if i := e.state.byID[id]; i == nil || present[i.Fingerprint] {
+			delete(u.absent, id)
 		}
 	}
 	var entries []journal.Entry
@@ -106,7 +106,7 @@ func (u *catchUp) closeAbsent(present map[string]bool) error {
 			i.memory.lastSeen = time.Now()
 			continue
 		}
-		if u.absent[fp]++; u.absent[fp] < 2 {
+		if u.absent[i.Incident]++; u.absent[i.Incident] < 2 {
 			continue
 		}
 		switch {

@@ -36,18 +36,30 @@ func (c *clock) now() time.Time { return c.wall().Round(0) }
 
 // watch tells by how much the wall clock has stepped since the last time; 0 if it has not.
 func (c *clock) watch() time.Duration {
-	wall, mono := c.now(), time.Since(c.began)
-	step := wall.Sub(c.last) - (mono - c.lastMono)
+	wall, mono, step := c.look()
 	c.last, c.lastMono = wall, mono
-	if step.Abs() < clockStep {
-		return 0
+	if step != 0 {
+		c.step, c.until = step, mono+clockSettle
 	}
-	c.step, c.until = step, mono+clockSettle
 	return step
+}
+
+// look tells the same, and keeps it for the next time.
+func (c *clock) look() (wall time.Time, mono, step time.Duration) {
+	wall, mono = c.now(), time.Since(c.began)
+	step = wall.Sub(c.last) - (mono - c.lastMono)
+	if step.Abs() < clockStep {
+		step = 0
+	}
+	return wall, mono, step
 }
 
 func (c *clock) answer() Answer {
 	a := Answer{Guard: "clock", Why: "the clock is steady"}
+	if _, _, step := c.look(); step != 0 {
+		a.Blocks, a.Why = true, fmt.Sprintf("the clock stepped by %s just now", step.Round(time.Second))
+		return a
+	}
 	if left := c.until - time.Since(c.began); left > 0 {
 		a.Blocks, a.Why = true, fmt.Sprintf("the clock stepped by %s; nothing is done for %s more", c.step.Round(time.Second), left.Round(time.Second))
 	}

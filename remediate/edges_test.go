@@ -21,6 +21,7 @@ import (
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/chaindata"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/receiver"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
 )
 
 // resynced is a world in which a resync of node-1 is done and helped, for now.
@@ -617,4 +618,181 @@ func TestShutdownDecidesNothing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a kill in the middle of a resync has left is not touched while nothing may be done, and taken back once it may.
+func TestHalfResyncWaitsUntilItMayBeTakenBack(t *testing.T) {
+	for name, tc := range map[string]struct {
+		edits       []string
+		hold, allow func(*world)
+	}{
+		"mode observe": {hold: func(w *world) { w.mode(config.Observe) }, allow: func(w *world) { w.mode(config.Act) }},
+		"pause":        {hold: func(w *world) { w.file("pause", "hands off") }, allow: func(w *world) { _ = os.Remove(filepath.Join(w.dir, "pause")) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w, n := resynced(t)
+				w.step = func(s string) error {
+					if s == chaindata.StepAside { // from here on it is as if the program were gone
+						w.step = func(string) error { return errDisk }
+					}
+					return nil
+				}
+				a := w.fire("node-1", "wrong_network")
+				w.pass(time.Minute)
+				w.stop()
+				w.step = nil
+				tc.hold(w)
+				w.start()
+				w.pass(20 * time.Minute)
+				w.keep(a)
+				if !slices.Equal(n.did, []string{"stop"}) || len(w.silenced) > 0 {
+					t.Fatalf("did %q, silenced %v\n%s", n.did, w.silenced, w.story("node-1"))
+				}
+				if k := len(w.records(kindDecision)); k > 3 {
+					t.Errorf("%d decisions for one state of affairs", k)
+				}
+				w.restart()
+				tc.allow(w)
+				w.pass(10 * time.Minute)
+				if n.active != actuator.Active {
+					t.Errorf("did %q\n%s", n.did, w.story("node-1"))
+				}
+				w.wantFiles("beacon/chain_db/CURRENT=old")
+			})
+		})
+	}
+}
+
+// mode switches the mode, of a program that runs or of the next.
+func (w *world) mode(mode string) {
+	c := *w.cfg
+	c.Remediation.Mode = mode
+	w.cfg = &c
+	w.engine.Reload(&c, w)
+}
+
+// dumb is a service manager, and a source, that take a question and never answer.
+type dumb struct{ *world }
+
+func (d dumb) Actuator(r config.Restart) (actuator.Actuator, error) {
+	a, err := d.world.Actuator(r)
+	if strings.HasPrefix(r.Systemd, "node-1") {
+		return dumbUnit{a.(unit)}, err
+	}
+	return a, err
+}
+
+func (d dumb) Source(config.Node) (source.Source, error) { return dumbSource{}, nil }
+
+type dumbUnit struct{ unit }
+
+func (dumbUnit) State(ctx context.Context) (actuator.State, error) {
+	<-ctx.Done()
+	return actuator.State{}, ctx.Err()
+}
+
+type dumbSource struct{ source.Source }
+
+func (dumbSource) Read(ctx context.Context) (string, error) {
+	<-ctx.Done()
+	return "", ctx.Err()
+}
+
+func TestWhatDoesNotAnswerHoldsNobodyElseUp(t *testing.T) {
+	for _, playbook := range []string{"node_stalled", "source_unusable"} {
+		t.Run(playbook, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w := running(t)
+				w.engine.hands = dumb{w}
+				w.nodes["node-2"].cure = true
+				w.stall("node-1")
+				w.stall("node-2")
+				w.fire("node-1", playbook)
+				w.fire("node-2", "node_stalled")
+				w.pass(10 * time.Minute)
+				if w.nodes["node-2"].restarts != 1 || !strings.Contains(w.story("node-1"), "deadline exceeded") {
+					t.Errorf("%d restarts\n%s%s", w.nodes["node-2"].restarts, w.story("node-1"), w.story("node-2"))
+				}
+			})
+		})
+	}
+}
+
+// The second reading of the clock sees what the first could not.
+func TestClockStepsWhileAStepIsMadeReady(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := running(t)
+		n := w.nodes["node-1"]
+		n.cure = true
+		w.stall("node-1")
+		var off time.Duration
+		w.engine.mu.Lock()
+		w.engine.clock.wall = func() time.Time { w.fence(); return time.Now().Add(off) }
+		w.engine.mu.Unlock()
+		n.onState = func() { off = 3 * time.Hour }
+		w.fire("node-1", "node_stalled")
+		w.pass(time.Minute)
+		if n.restarts != 0 {
+			t.Fatalf("%d restarts\n%s", n.restarts, w.story("node-1"))
+		}
+		n.onState = nil
+		w.pass(5 * time.Minute)
+		if n.restarts != 1 {
+			t.Errorf("%d restarts once it is steady\n%s", n.restarts, w.story("node-1"))
+		}
+	})
+}
+
+// An incident is over after two reads without its alert, whatever was read of the one before.
+func TestAbsenceOfAnEarlierAlert(t *testing.T) {
+	a := "[]"
+	w := newWorld(t)
+	w.cfg.Remediation.Alertmanagers = []string{peer(t, &a)}
+	w.start()
+	t.Cleanup(w.stop)
+	u := newCatchUp(w.engine, nil)
+	tell := func(status receiver.Status) {
+		now := time.Now()
+		if err := w.engine.Keep(t.Context(), []receiver.Alert{{Fingerprint: "a1b2c3d4e5f60718", Status: status, StartsAt: now, EndsAt: now,
+			Labels: map[string]string{"alertname": "A", "node": "node-1", "playbook": "no_peers"}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell(receiver.Firing)
+	u.once(t.Context())
+	tell(receiver.Resolved)
+	tell(receiver.Firing)
+	u.once(t.Context())
+	if got := w.incident("node-1").Closed; got != "" {
+		t.Errorf("closed %q after one read", got)
+	}
+	u.once(t.Context())
+	if got := w.incident("node-1").Closed; got != closedAbsent {
+		t.Errorf("closed %q after two", got)
+	}
+}
+
+// A healthy sync pauses for up to a minute. That does not undo a cure.
+func TestPauseOfASyncIsNoRelapse(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := running(t, "  guards:", "  playbooks: {node_stalled: [{restart: consensus, verify: {progress: 64, within: 10m, hold: 5s}}]}\n  guards:")
+		n := w.nodes["node-1"]
+		w.pass(20 * time.Hour)
+		head := uint64(100)
+		n.stuck = new(head)
+		a := w.fire("node-1", "node_stalled")
+		for n.restarts == 0 {
+			w.pass(time.Second)
+		}
+		for range 60 { // it stays far behind, and goes on a batch a minute
+			head += 30
+			n.stuck = new(head)
+			w.pass(time.Minute)
+			w.keep(a)
+		}
+		if got := w.incident("node-1"); got.Stage != "settled" {
+			t.Errorf("stage %s\n%s", got.Stage, w.story("node-1"))
+		}
+	})
 }

@@ -73,8 +73,9 @@ type Engine struct {
 	sources sources
 	// sourceProblems are the last complaints about sources, so that each is logged once. They belong to the reader of sources.
 	sourceProblems map[string]string
-	// settleAt is when it is worth looking again whether what was set aside can go. It belongs to the goroutine of Run.
-	settleAt map[string]time.Time
+	// lookAt is when it is worth looking again, by intent, whether what it set aside can go, or what it left half-way can be taken back. It
+	// belongs to the goroutine of Run.
+	lookAt map[string]time.Time
 	// silenced are the nodes for which a lease is held. It belongs to the goroutine of Run.
 	silenced map[string]bool
 	// rotateAt is the size at which the journal is rotated next.
@@ -84,7 +85,7 @@ type Engine struct {
 // NewEngine replays the journal.
 func NewEngine(c *config.Config, j *journal.Journal, hands Hands, eyes Eyes, leases Silencer, m *metrics, logger log.Logger) (*Engine, error) {
 	e := &Engine{journal: j, hands: hands, eyes: eyes, leases: leases, metrics: m, logger: logger, cfg: c, state: newState(), clock: newClock(time.Now),
-		wake: make(chan struct{}, 1), sourceProblems: map[string]string{}, settleAt: map[string]time.Time{}, silenced: map[string]bool{},
+		wake: make(chan struct{}, 1), sourceProblems: map[string]string{}, lookAt: map[string]time.Time{}, silenced: map[string]bool{},
 		rotateAt: rotateSize}
 	for r, err := range j.Records() {
 		if err != nil {
@@ -413,7 +414,6 @@ func (e *Engine) settled(ctx context.Context, c *config.Config, i *incident, lad
 	i.memory.notBefore = time.Now().Add(settledFor / 2)
 	if i.memory.first == nil {
 		i.memory.first = seen
-		i.memory.notBefore = time.Now().Add(lookAgain)
 		return nil
 	}
 	i.memory.first = seen

@@ -72,10 +72,13 @@ func (e *Engine) lastAnswers(ctx context.Context, i *incident, action string) []
 	c := e.cfg
 	over := i.Closed != nil || i.Over != "" && !i.RestartDue && action != actionUndo
 	e.mu.Unlock()
-	return append(e.standingAnswers(c, i, action),
-		Answer{Guard: "mode", Blocks: c.Remediation.Mode != config.Act, Why: "the mode is " + c.Remediation.Mode},
+	return append(e.standingAnswers(c, i, action), modeAnswer(c),
 		Answer{Guard: "alert", Blocks: over, Why: "whether the alert still fires"},
 		Answer{Guard: "shutdown", Blocks: ctx.Err() != nil, Why: "whether the program ends"})
+}
+
+func modeAnswer(c *config.Config) Answer {
+	return Answer{Guard: "mode", Blocks: c.Remediation.Mode != config.Act, Why: "the mode is " + c.Remediation.Mode}
 }
 
 func (e *Engine) pauseAnswer(file string) Answer {

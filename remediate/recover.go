@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/config"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
@@ -56,7 +57,7 @@ func (e *Engine) changes() []source.Change {
 }
 
 // recoverPending closes intents that have no outcome: after a crash, or when the journal could not take it. It looks what happened
-// and never repeats anything.
+// and never repeats anything. What has to be taken back waits until it may be.
 func (e *Engine) recoverPending(ctx context.Context, c *config.Config) error {
 	e.mu.Lock()
 	pending := make([]Intent, 0, len(e.state.pending))
@@ -66,7 +67,18 @@ func (e *Engine) recoverPending(ctx context.Context, c *config.Config) error {
 	e.mu.Unlock()
 	slices.SortFunc(pending, func(a, b Intent) int { return compareIDs(a.ID, b.ID) })
 	for _, in := range pending {
-		out := e.whatHappened(ctx, c, in)
+		if time.Now().Before(e.lookAt[in.ID]) {
+			continue
+		}
+		off := e.handsOff(c)
+		out := e.whatHappened(ctx, c, in, len(off) == 0)
+		if out.Result == "" {
+			e.lookAt[in.ID] = time.Now().Add(lookAgain)
+			if err := e.holdUp(in, off); err != nil {
+				return err
+			}
+			continue
+		}
 		if out.Result == resultDone && in.Action == actionFailover && !in.Keeps {
 			if n, ok := c.Node(in.Node); ok {
 				out.RestartNeeded, out.Why = e.restartNeeded(ctx, n)
@@ -78,20 +90,38 @@ func (e *Engine) recoverPending(ctx context.Context, c *config.Config) error {
 		if err := e.finish(in, out); err != nil {
 			return err
 		}
+		delete(e.lookAt, in.ID)
 	}
 	return nil
 }
 
-func (e *Engine) whatHappened(ctx context.Context, c *config.Config, in Intent) Outcome {
+// handsOff are the answers of those who want nothing to be touched, not even to mend what we have begun ourselves.
+func (e *Engine) handsOff(c *config.Config) []Answer {
+	return blocked([]Answer{modeAnswer(c), e.pauseAnswer(c.Remediation.Guards.PauseFile)})
+}
+
+// holdUp tells that what an intent left half-way stays so.
+func (e *Engine) holdUp(in Intent, off []Answer) error {
+	e.mu.Lock()
+	i := e.state.byID[in.Incident]
+	e.mu.Unlock()
+	if i == nil {
+		return nil
+	}
+	return e.decide(i, actionUndo, verdictWait, off)
+}
+
+// whatHappened looks what became of an intent. What is half-way is taken back if that is allowed; otherwise there is no result yet.
+func (e *Engine) whatHappened(ctx context.Context, c *config.Config, in Intent, allowed bool) Outcome {
 	out := Outcome{Intent: in.ID, Incident: in.Incident}
 	n, ok := c.Node(in.Node)
 	switch {
 	case !ok:
 		out.Result, out.Error = resultUnknown, "the node is no longer configured"
 	case in.Change != nil:
-		out.Result, out.Error = e.whatHappenedToSource(ctx, n, in)
+		out.Result, out.Error = e.whatHappenedToSource(ctx, n, in, allowed)
 	case len(in.Moves) > 0:
-		out.Result, out.Error, out.Half = e.whatHappenedToData(ctx, n, in)
+		out.Result, out.Error, out.Half = e.whatHappenedToData(ctx, n, in, allowed)
 	default:
 		out.Result, out.Error = e.whatHappenedToClients(ctx, n, in)
 	}
@@ -137,7 +167,7 @@ func (e *Engine) whatHappenedToClients(ctx context.Context, n config.Node, in In
 
 // whatHappenedToData looks at a resync, a reset, or the undo of one. What stopped half-way is taken back: a node without its clients or
 // its data is worse than what the action was for.
-func (e *Engine) whatHappenedToData(ctx context.Context, n config.Node, in Intent) (result, why string, half bool) {
+func (e *Engine) whatHappenedToData(ctx context.Context, n config.Node, in Intent, allowed bool) (result, why string, half bool) {
 	s, err := e.surgeryOf(n, in)
 	if err != nil {
 		return resultUnknown, err.Error(), false
@@ -148,6 +178,8 @@ func (e *Engine) whatHappenedToData(ctx context.Context, n config.Node, in Inten
 		return resultDone, "", false
 	case in.Action != actionUndo && result != resultFailed:
 		return result, why, false
+	case !allowed:
+		return "", "", false
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), (&plan{jobs: 8}).timeout())
 	defer cancel()
@@ -160,7 +192,7 @@ func (e *Engine) whatHappenedToData(ctx context.Context, n config.Node, in Inten
 	return resultFailed, why + "; it was taken back", false
 }
 
-func (e *Engine) whatHappenedToSource(ctx context.Context, n config.Node, in Intent) (result, why string) {
+func (e *Engine) whatHappenedToSource(ctx context.Context, n config.Node, in Intent, allowed bool) (result, why string) {
 	if n.Source == nil {
 		return resultUnknown, "the node has no source configured any more"
 	}
@@ -168,9 +200,14 @@ func (e *Engine) whatHappenedToSource(ctx context.Context, n config.Node, in Int
 	if err != nil {
 		return resultUnknown, err.Error()
 	}
-	cond, err := source.LookAmong(ctx, src, *in.Change, e.changes())
-	if err != nil {
+	looking, cancel := context.WithTimeout(ctx, lookTimeout)
+	cond, err := source.LookAmong(looking, src, *in.Change, e.changes())
+	cancel()
+	switch {
+	case err != nil:
 		return resultUnknown, err.Error()
+	case cond == source.Half && !allowed:
+		return "", ""
 	}
 	if cond == source.Half {
 		if err := e.restore(ctx, src, *in.Change); err != nil {

@@ -27,7 +27,7 @@ func (e *Engine) settle(ctx context.Context, c *config.Config) error {
 	var due []Intent
 	for _, in := range e.state.kept {
 		i := e.state.byID[in.Incident]
-		if time.Now().After(e.settleAt[in.ID]) && (i == nil || i.Stage == stageSettled) {
+		if time.Now().After(e.lookAt[in.ID]) && (i == nil || i.Stage == stageSettled) {
 			due = append(due, in)
 		}
 	}
@@ -37,7 +37,7 @@ func (e *Engine) settle(ctx context.Context, c *config.Config) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		e.settleAt[in.ID] = time.Now().Add(settleEvery)
+		e.lookAt[in.ID] = time.Now().Add(settleEvery)
 		n, ok := c.Node(in.Node)
 		if !ok || c.Remediation.Mode != config.Act || e.pauseAnswer(c.Remediation.Guards.PauseFile).Blocks || !e.well(ctx, n) {
 			continue
@@ -47,7 +47,7 @@ func (e *Engine) settle(ctx context.Context, c *config.Config) error {
 			level.Error(e.logger).Log("msg", "cannot delete what was set aside", "node", in.Node, "intent", in.ID, "err", err)
 			continue
 		}
-		delete(e.settleAt, in.ID)
+		delete(e.lookAt, in.ID)
 		level.Info(e.logger).Log("msg", "deleted what was set aside", "node", in.Node, "intent", in.ID, "what", what)
 		if err := e.write(kindSettled, Settled{Intent: in.ID, Incident: in.Incident, What: what}); err != nil {
 			return err
