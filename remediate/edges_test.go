@@ -4,12 +4,14 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-kit/log"
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/beacon"
@@ -795,4 +797,140 @@ func TestPauseOfASyncIsNoRelapse(t *testing.T) {
 			t.Errorf("stage %s\n%s", got.Stage, w.story("node-1"))
 		}
 	})
+}
+
+// ledger is a journal whose records are written at times that a test chooses.
+type ledger struct {
+	*world
+	now     time.Time
+	engine  *Engine
+	journal *journal.Journal
+}
+
+func newLedger(t *testing.T) *ledger {
+	t.Helper()
+	l := &ledger{world: newWorld(t), now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
+	l.open()
+	t.Cleanup(func() { l.journal.Close() })
+	return l
+}
+
+func (l *ledger) open() {
+	l.Helper()
+	var err error
+	if l.journal, err = journal.Open(l.cfg.Remediation.Journal, journal.Options{Now: func() time.Time { return l.now }}); err != nil {
+		l.Fatal(err)
+	}
+	m, err := newMetrics(prometheus.NewRegistry())
+	if err != nil {
+		l.Fatal(err)
+	}
+	if l.engine, err = NewEngine(l.cfg, l.journal, l.world, l.world, l.world, m, log.NewNopLogger()); err != nil {
+		l.Fatal(err)
+	}
+	l.engine.clock.wall = func() time.Time { return l.now }
+}
+
+func (l *ledger) write(records ...any) {
+	l.Helper()
+	for _, p := range records {
+		kind := map[string]string{"Opened": kindOpened, "Intent": kindIntent, "Outcome": kindOutcome, "Exhausted": kindExhausted, "Acked": kindAcked,
+			"Closed": kindClosed, "Heard": kindHeard, "Verified": kindVerified, "Settled": kindSettled, "Cleared": kindCleared}[reflect.TypeOf(p).Name()]
+		if err := l.engine.write(kind, p); err != nil {
+			l.Fatal(err)
+		}
+	}
+}
+
+// What a rotated journal tells is what the journal before it told, whatever the times of its records.
+func TestRotationForgetsNothingThatCounts(t *testing.T) {
+	opened := func(id, node string) Opened {
+		return Opened{Incident: id, Fingerprint: id + "-0123456789", Node: node, Playbook: "node_stalled"}
+	}
+	change := func(node string) *source.Change {
+		return &source.Change{File: "/inventory.yaml", Key: "all.hosts." + node + ".url", From: "http://alpha.test", To: "http://beta.test"}
+	}
+	for _, tc := range []struct {
+		name string
+		tell func(l *ledger)
+		// same is what must be so before and after, beside the summary.
+		same func(e *Engine) any
+	}{
+		{name: "an incident that was acknowledged, of which something is kept", tell: func(l *ledger) {
+			l.write(opened("a-1", "node-1"), Intent{ID: "a-1.1", Incident: "a-1", Node: "node-1", Action: actionFailover, Keeps: true}, Outcome{Intent: "a-1.1", Incident: "a-1", Result: resultDone},
+				Exhausted{Incident: "a-1", Node: "node-1", Playbook: "node_stalled"}, Acked{Node: "node-1"})
+			l.now = l.now.Add(48 * time.Hour)
+		}},
+		{name: "an attempt by a clock that was years ahead, and the word that it does not count", tell: func(l *ledger) {
+			l.now = l.now.Add(20 * 365 * 24 * time.Hour)
+			l.write(opened("a-1", "node-1"), Intent{ID: "a-1.1", Incident: "a-1", Node: "node-1", Action: actionRestart}, Outcome{Intent: "a-1.1", Incident: "a-1", Result: resultDone}, Closed{Incident: "a-1"})
+			l.now = l.now.Add(-20 * 365 * 24 * time.Hour)
+			l.write(Acked{Node: "node-1"})
+			l.now = l.now.Add(48 * time.Hour)
+		}},
+		{name: "a call for people that was taken back", tell: func(l *ledger) {
+			l.write(opened("a-1", "node-1"), Intent{ID: "a-1.1", Incident: "a-1", Node: "node-1", Action: actionFailover, Keeps: true}, Outcome{Intent: "a-1.1", Incident: "a-1", Result: resultDone},
+				Exhausted{Incident: "a-1", Node: "node-1", Playbook: "node_stalled"}, Closed{Incident: "a-1"}, Cleared{Node: "node-1", Playbook: "node_stalled"})
+			l.now = l.now.Add(48 * time.Hour)
+		}},
+		{name: "an intent without outcome", tell: func(l *ledger) {
+			l.write(opened("a-1", "node-1"), Intent{ID: "a-1.1", Incident: "a-1", Node: "node-1", Action: actionResync, Keeps: true}, Closed{Incident: "a-1"})
+			l.now = l.now.Add(48 * time.Hour)
+		}},
+		{name: "what another node's change made of a file that is to be put back", tell: func(l *ledger) {
+			l.write(opened("a-1", "node-1"), Intent{ID: "a-1.1", Incident: "a-1", Node: "node-1", Action: actionFailover, Change: change("node-1")}, Outcome{Intent: "a-1.1", Incident: "a-1", Result: resultDone},
+				opened("b-2", "node-2"), Intent{ID: "b-2.2", Incident: "b-2", Node: "node-2", Action: actionFailover, Change: change("node-2")}, Outcome{Intent: "b-2.2", Incident: "b-2", Result: resultDone}, Closed{Incident: "b-2"})
+			l.now = l.now.Add(48 * time.Hour)
+		}, same: func(e *Engine) any { return e.changes() }},
+		{name: "an alert that was over before its action had proved itself", tell: func(l *ledger) {
+			l.write(opened("a-1", "node-1"), Intent{ID: "a-1.1", Incident: "a-1", Node: "node-1", Action: actionResync, Keeps: true}, Heard{Incident: "a-1", Over: closedResolved},
+				Outcome{Intent: "a-1.1", Incident: "a-1", Result: resultFailed, Half: true})
+			l.now = l.now.Add(48 * time.Hour)
+		}, same: func(e *Engine) any {
+			i := e.state.byID["a-1"]
+			return []any{i.Over, i.OverAt.UTC(), i.Half, len(i.Done)}
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l := newLedger(t)
+			tc.tell(l)
+			same := func() any {
+				if tc.same == nil {
+					return nil
+				}
+				return tc.same(l.engine)
+			}
+			// What is no longer asked after may be forgotten.
+			summary := func() map[string]any {
+				m := l.engine.summary()
+				for k := range m {
+					if strings.HasPrefix(k, "closed ") || strings.HasPrefix(k, "attempt ") {
+						delete(m, k)
+					}
+				}
+				return m
+			}
+			last := func() time.Time { _, _, at := l.engine.state.since("node-1", l.now); return at.UTC() }
+			before, also, cooling := summary(), same(), last()
+			for range 2 {
+				l.engine.rotateAt = 0
+				if err := l.engine.rotate(l.cfg); err != nil {
+					t.Fatal(err)
+				}
+				if err := l.journal.Close(); err != nil {
+					t.Fatal(err)
+				}
+				l.open()
+				if diff := cmp.Diff(before, summary()); diff != "" {
+					t.Error(diff)
+				}
+				if diff := cmp.Diff(also, same()); diff != "" {
+					t.Error(diff)
+				}
+				if got := last(); got.After(cooling) {
+					t.Errorf("the last attempt was at %v, and is at %v now", cooling, got)
+				}
+			}
+		})
+	}
 }

@@ -42,16 +42,32 @@ func (e *Engine) rotate(c *config.Config) error {
 func (e *Engine) carried(c *config.Config) ([]journal.Entry, error) {
 	g := c.Remediation.Guards
 	horizon := e.clock.now().Add(-max(g.Budget.Per.Std(), g.Cooldown.Std(), g.Flapping.Per.Std(), lateFor))
-	live := map[string]bool{}
-	for _, in := range e.state.kept {
+	live, files := map[string]bool{}, map[string]bool{}
+	counts := func(in Intent) {
 		live[in.Incident] = true
+		if in.Change != nil {
+			files[in.Change.File] = true
+		}
+	}
+	for _, in := range e.state.kept {
+		counts(in)
+	}
+	for _, in := range e.state.pending {
+		counts(in)
+	}
+	for _, i := range e.state.open {
+		for _, d := range i.Done {
+			counts(d.Intent)
+		}
 	}
 	for _, x := range e.state.exhausted {
 		live[x.Incident] = true
 	}
-	// An incident can be as old as it likes; one record of it within the horizon makes all of it count.
-	err := e.each(func(_, r journal.Record, payload any) {
-		if r.Time.After(horizon) {
+	// An incident can be as old as it likes; one record of it within the horizon makes all of it count, and so does a change of a file in which
+	// another one is to be taken back.
+	err := e.each(func(_, original journal.Record, payload any) {
+		in, is := payload.(*Intent)
+		if original.Time.After(horizon) || is && in.Change != nil && files[in.Change.File] {
 			live[incidentOf(payload)] = true
 		}
 	})
@@ -59,23 +75,27 @@ func (e *Engine) carried(c *config.Config) ([]journal.Entry, error) {
 		return nil, err
 	}
 	var out []journal.Entry
+	nodes := map[string]bool{} // of which something is carried that a later word takes back
 	err = e.each(func(r, original journal.Record, payload any) {
 		incident := incidentOf(payload)
 		open := e.state.byID[incident] != nil
+		node, _ := belongs(payload)
 		switch payload.(type) {
 		case *Acked, *Cleared:
-			if original.Time.After(horizon) {
-				out = append(out, journal.Carry(r))
+			if !nodes[node] && !original.Time.After(horizon) {
+				return
 			}
 		case *Decision, *Observed:
-			if open {
-				out = append(out, journal.Carry(r))
+			if !open {
+				return
 			}
 		default:
-			if open || live[incident] && incident != "" {
-				out = append(out, journal.Carry(r))
+			if !open && !(live[incident] && incident != "") {
+				return
 			}
+			nodes[node] = true
 		}
+		out = append(out, journal.Carry(r))
 	})
 	return out, err
 }
