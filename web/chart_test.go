@@ -87,6 +87,9 @@ func TestChart(t *testing.T) {
 			if !got.Known {
 				return
 			}
+			if 2*got.Now < got.Width-1 {
+				t.Errorf("the past has %d of %d", got.Now, got.Width)
+			}
 			if len(got.Table) < 2 || len(got.Table) > tableRows+1 || len(got.X) != axisSteps+1 || len(got.Y) != axisSteps+1 || got.Y[axisSteps] != "0" {
 				t.Errorf("%d rows, axes %v %v", len(got.Table), got.X, got.Y)
 			}
