@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/collector"
 )
