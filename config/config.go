@@ -26,11 +26,13 @@ type Config struct {
 	Network Network `yaml:"network"`
 	// Providers are the checkpoint providers in order of preference; left out, the network's public ones.
 	Providers []Provider `yaml:"providers"`
-	Probe     Probe      `yaml:"probe"`
+	// Probe says how often and how patiently is asked.
+	Probe Probe `yaml:"probe"`
 	// Quorum is how many providers must serve the same block root before it counts as agreed.
 	Quorum int `yaml:"quorum"`
 	// Nodes are the nodes to follow; left out, one on the local default ports.
-	Nodes       []Node      `yaml:"nodes"`
+	Nodes []Node `yaml:"nodes"`
+	// Remediation is what may be done about alerts, and when not.
 	Remediation Remediation `yaml:"remediation"`
 
 	source source
@@ -38,8 +40,10 @@ type Config struct {
 
 // Provider is a checkpoint provider: a name for labels and the base URL a client is given.
 type Provider struct {
+	// Name is its name in metrics, alerts and the journal; it must be given.
 	Name string `yaml:"name"`
-	URL  string `yaml:"url"`
+	// URL is its base URL, as a client is given it; it must be given.
+	URL string `yaml:"url"`
 }
 
 // Probe says how often and how patiently providers and nodes are asked.

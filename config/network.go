@@ -13,26 +13,41 @@ import (
 
 // Network is a preset by name, or any chain by its facts. Facts left out of a mapping are learnt from the quorum.
 type Network struct {
-	Name                        string      `yaml:"name"`
-	GenesisTime                 int64       `yaml:"genesis_time"`
-	GenesisValidatorsRoot       string      `yaml:"genesis_validators_root"`
-	SecondsPerSlot              uint64      `yaml:"seconds_per_slot"`
-	SlotsPerEpoch               uint64      `yaml:"slots_per_epoch"`
-	DepositChainID              uint64      `yaml:"deposit_chain_id"`
-	MinGenesisActiveValidators  uint64      `yaml:"min_genesis_active_validators"`
-	WeakSubjectivityPeriodEpoch uint64      `yaml:"weak_subjectivity_epochs"`
-	Iterations                  *Iterations `yaml:"iterations"`
+	// Name is that of a preset, of which what is left out is then taken, or any other. A preset's name alone can stand in the place of the
+	// mapping.
+	Name string `yaml:"name"`
+	// GenesisTime is when the chain begins, in seconds since the Unix epoch.
+	GenesisTime int64 `yaml:"genesis_time"`
+	// GenesisValidatorsRoot is 0x and 64 hexadecimal digits.
+	GenesisValidatorsRoot string `yaml:"genesis_validators_root"`
+	// SecondsPerSlot is the length of a slot.
+	SecondsPerSlot uint64 `yaml:"seconds_per_slot"`
+	// SlotsPerEpoch is the length of an epoch.
+	SlotsPerEpoch uint64 `yaml:"slots_per_epoch"`
+	// DepositChainID is the chain id of the execution layer.
+	DepositChainID uint64 `yaml:"deposit_chain_id"`
+	// MinGenesisActiveValidators is the number of validators from which the weak subjectivity period is reckoned.
+	MinGenesisActiveValidators uint64 `yaml:"min_genesis_active_validators"`
+	// WeakSubjectivityPeriodEpoch is for how many epochs a finalized checkpoint can be trusted, if it is not to be reckoned.
+	WeakSubjectivityPeriodEpoch uint64 `yaml:"weak_subjectivity_epochs"`
+	// Iterations describes how the network resets; left out for one that does not.
+	Iterations *Iterations `yaml:"iterations"`
 
 	mapping bool
 }
 
 // Iterations describes a network that resets at fixed intervals, counted from a known iteration.
 type Iterations struct {
-	Anchor            uint64   `yaml:"anchor"`
-	AnchorGenesisTime int64    `yaml:"anchor_genesis_time"`
-	Interval          Duration `yaml:"interval"`
-	Delay             Duration `yaml:"delay"`
-	BaseChainID       uint64   `yaml:"base_chain_id"`
+	// Anchor is the number of the known iteration.
+	Anchor uint64 `yaml:"anchor"`
+	// AnchorGenesisTime is the execution genesis timestamp of the known iteration, in seconds since the Unix epoch.
+	AnchorGenesisTime int64 `yaml:"anchor_genesis_time"`
+	// Interval is the time between two resets.
+	Interval Duration `yaml:"interval"`
+	// Delay is the time from the execution genesis to the consensus genesis.
+	Delay Duration `yaml:"delay"`
+	// BaseChainID plus the iteration's number is the chain id.
+	BaseChainID uint64 `yaml:"base_chain_id"`
 }
 
 // UnmarshalYAML reads a name or a mapping.

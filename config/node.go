@@ -19,27 +19,31 @@ var (
 
 // Node is one consensus client and its execution client.
 type Node struct {
-	Name      string    `yaml:"name"`
+	// Name is its name in metrics, alerts and the journal; it must be given.
+	Name string `yaml:"name"`
+	// Consensus is its consensus client.
 	Consensus Consensus `yaml:"consensus"`
+	// Execution is its execution client.
 	Execution Execution `yaml:"execution"`
-	// Validator is the validator client that follows the node; nil when there is none, or when it is part of the consensus client.
+	// Validator is the validator client that follows the node; left out when there is none, or when it is part of the consensus client.
 	Validator *Validator `yaml:"validator"`
 	// StallAfter is how long a head may stand still, away from the clock, before the node counts as stalled.
 	StallAfter Duration `yaml:"stall_after"`
-	// Restart and RestartExecution say how to restart each client; nil means that we may not.
-	Restart          *Restart `yaml:"restart"`
+	// Restart says how to restart the consensus client; left out, it is never restarted.
+	Restart *Restart `yaml:"restart"`
+	// RestartExecution says how to restart the execution client; left out, it is never restarted.
 	RestartExecution *Restart `yaml:"restart_execution"`
-	// Source is where the client's checkpoint URL is configured; nil means that we do not touch it.
+	// Source is where the client's checkpoint URL is configured; left out, it is never changed.
 	Source *Source `yaml:"source"`
 	// DataDir is the consensus client's data directory; empty when not told. A resync needs it.
 	DataDir string `yaml:"data_dir"`
-	// Reset says how the node comes onto a network's new iteration; nil means that we may not bring it there.
+	// Reset says how the node comes onto a network's new iteration; left out, it is not brought there.
 	Reset *Reset `yaml:"reset"`
 }
 
 // Consensus is how to reach a consensus client, and which one it is.
 type Consensus struct {
-	// URL is the base of its Beacon API.
+	// URL is the base of its Beacon API; it must be given.
 	URL string `yaml:"url"`
 	// MetricsURL is its own Prometheus endpoint, for figures that only stand there; empty for none.
 	MetricsURL string `yaml:"metrics_url"`
@@ -91,10 +95,14 @@ type DockerCompose struct {
 
 // Source is where a client's checkpoint URL is configured: exactly one field is set.
 type Source struct {
-	YAML    *YAMLSource    `yaml:"yaml"`
-	Env     *EnvSource     `yaml:"env"`
+	// YAML is a value in a YAML file, such as an Ansible inventory.
+	YAML *YAMLSource `yaml:"yaml"`
+	// Env is a variable in a file of assignments, such as eth-docker's .env.
+	Env *EnvSource `yaml:"env"`
+	// Systemd is a flag or a variable in a systemd unit.
 	Systemd *SystemdSource `yaml:"systemd"`
-	Docker  *DockerSource  `yaml:"docker"`
+	// Docker is a flag or a variable of a container.
+	Docker *DockerSource `yaml:"docker"`
 }
 
 // YAMLSource is a value in a YAML file, such as an Ansible inventory.

@@ -29,7 +29,8 @@ type Step struct {
 	// Observe lists what is collected into the journal: logs, api, disk. It changes nothing and is not verified.
 	Observe []string `yaml:"observe"`
 	// Stop is "consensus" or "execution". It is not verified.
-	Stop   string `yaml:"stop"`
+	Stop string `yaml:"stop"`
+	// Verify is what must be seen afterwards: exactly one check, and for how long.
 	Verify Verify `yaml:"verify"`
 }
 

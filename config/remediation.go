@@ -20,13 +20,16 @@ const (
 
 // Remediation is the remediator's part.
 type Remediation struct {
+	// Mode is either observe, which writes down what would be done, or act, which does it.
 	Mode string `yaml:"mode"`
 	// Journal is the file of the remediator's journal; backups stand in a folder beside it.
 	Journal string `yaml:"journal"`
-	// Alertmanagers are asked for what was missed; an empty list asks nobody.
+	// Alertmanagers are the URLs of those that are asked for what was missed; an empty list asks nobody.
 	Alertmanagers []string `yaml:"alertmanagers"`
-	Webhook       Webhook  `yaml:"webhook"`
-	Guards        Guards   `yaml:"guards"`
+	// Webhook is how Alertmanager proves itself.
+	Webhook Webhook `yaml:"webhook"`
+	// Guards say when not to act.
+	Guards Guards `yaml:"guards"`
 	// Playbooks are ladders by name, in place of the shipped ones of those names; an empty ladder does nothing.
 	Playbooks map[string]Playbook `yaml:"playbooks"`
 }
@@ -43,38 +46,43 @@ type Guards struct {
 	PauseFile string `yaml:"pause_file"`
 	// Cooldown is the least time between two actions on a node.
 	Cooldown Duration `yaml:"cooldown"`
-	Budget   Budget   `yaml:"budget"`
+	// Budget bounds what is done to one node.
+	Budget Budget `yaml:"budget"`
 	// ConcurrentNodes is how many nodes may be under remediation at once.
 	ConcurrentNodes int `yaml:"concurrent_nodes"`
 	// MaxShare is the share of the fleet, from 0 to 1, that may be under remediation at once; one node always may.
 	MaxShare float64 `yaml:"max_share"`
 	// Quorum is how many usable, agreeing providers a change of provider needs.
-	Quorum int   `yaml:"quorum"`
-	Quiet  Quiet `yaml:"quiet"`
+	Quorum int `yaml:"quorum"`
+	// Quiet is the window around a network's reset in which nothing is done.
+	Quiet Quiet `yaml:"quiet"`
 	// Flapping bounds how often a node may recover from a playbook and fall back into it.
 	Flapping Flapping `yaml:"flapping"`
 	// Silence is for how long at a time a node's other alerts are silenced in Alertmanager while an action on it is under way; it is
 	// extended while that goes on. 0 silences nothing.
 	Silence Duration `yaml:"silence"`
-	// ActiveTimeIntervals, if there are any, are the only times in which anything is done; MuteTimeIntervals those in which nothing is.
-	// They are written as Alertmanager's time intervals.
+	// ActiveTimeIntervals are the only times in which anything is done, if there are any; written as Alertmanager's time intervals.
 	ActiveTimeIntervals []TimeInterval `yaml:"active_time_intervals"`
-	MuteTimeIntervals   []TimeInterval `yaml:"mute_time_intervals"`
+	// MuteTimeIntervals are times in which nothing is done; written as Alertmanager's time intervals.
+	MuteTimeIntervals []TimeInterval `yaml:"mute_time_intervals"`
 }
 
 // Budget bounds what is done to one node.
 type Budget struct {
 	// Actions is how many attempts are allowed in any period of length Per.
-	Actions int      `yaml:"actions"`
-	Per     Duration `yaml:"per"`
+	Actions int `yaml:"actions"`
+	// Per is the length of that period.
+	Per Duration `yaml:"per"`
 	// Resyncs is how many of them may rebuild the database.
 	Resyncs int `yaml:"resyncs"`
 }
 
 // Flapping is how often a node may recover and fall back before people are called.
 type Flapping struct {
-	Times int      `yaml:"times"`
-	Per   Duration `yaml:"per"`
+	// Times is how many recoveries are too many.
+	Times int `yaml:"times"`
+	// Per is the time in which they are counted.
+	Per Duration `yaml:"per"`
 }
 
 // TimeInterval is a set of times, such as every night but Friday's, in the notation of Alertmanager's time_intervals.
@@ -91,7 +99,9 @@ func (t *TimeInterval) UnmarshalYAML(v *yaml.Node) error {
 
 // Quiet is the window around a network's reset.
 type Quiet struct {
-	BeforeReset  Duration `yaml:"before_reset"`
+	// BeforeReset is how long before the reset it begins.
+	BeforeReset Duration `yaml:"before_reset"`
+	// AfterGenesis is how long after the new consensus genesis it ends.
 	AfterGenesis Duration `yaml:"after_genesis"`
 }
 
