@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ import (
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/actuator"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/client"
+	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/netfiles"
 	"github.com/checkpoint-exporter/checkpoint_exporter/simulate"
 )
@@ -364,6 +366,51 @@ func (p *people) WithAttrs([]slog.Attr) slog.Handler { return p }
 func (p *people) WithGroup(string) slog.Handler { return p }
 
 func (l *lab) String() string { return strings.Join(l.story(), "\n") }
+
+// story is what the remediator has done and collected, and when it called people, by its journal.
+func (l *lab) story() []string {
+	l.Helper()
+	f, err := os.ReadFile(filepath.Join(l.dir, "data", "journal.jsonl"))
+	l.need(err)
+	var told []string
+	playbooks, intents := map[string]string{}, map[string]remediate.Intent{}
+	for line := range strings.Lines(string(f)) {
+		var r journal.Record
+		l.need(json.Unmarshal([]byte(line), &r))
+		payload := func(v any) { l.need(json.Unmarshal(r.Payload, v)) }
+		switch r.Kind {
+		case "opened":
+			var o remediate.Opened
+			payload(&o)
+			playbooks[o.Incident] = o.Playbook
+		case "intent":
+			var in remediate.Intent
+			payload(&in)
+			intents[in.ID] = in
+		case "outcome":
+			var o remediate.Outcome
+			payload(&o)
+			in := intents[o.Intent]
+			text := in.Playbook + ": " + in.Action
+			if in.Action == "restart" {
+				text += " " + in.Client
+			}
+			if o.Result != "done" {
+				text += " " + o.Result + " " + o.Error
+			}
+			told = append(told, text)
+		case "observed":
+			var o remediate.Observed
+			payload(&o)
+			told = append(told, playbooks[o.Incident]+": observe")
+		case "exhausted":
+			var e remediate.Exhausted
+			payload(&e)
+			told = append(told, e.Playbook+": people")
+		}
+	}
+	return told
+}
 
 // need ends the test with an error.
 func (l *lab) need(err error) {

@@ -5,19 +5,14 @@
 package standalone_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/checkpoint-exporter/checkpoint_exporter/remediate"
-	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
 	"github.com/checkpoint-exporter/checkpoint_exporter/simulate"
 )
 
@@ -315,51 +310,6 @@ func (m mode) play(l *lab) {
 	if l.Failed() {
 		l.Logf("fired: %q\ntold: %q\nservices: %q\nnode's log:\n%s\n%s", fired, told, l.machine.did, strings.Join(l.sim.Node(follower).Logs(6), "\n"), l.log)
 	}
-}
-
-// story is what the remediator has done and collected, and when it called people, by its journal.
-func (l *lab) story() []string {
-	l.Helper()
-	f, err := os.ReadFile(filepath.Join(l.dir, "data", "journal.jsonl"))
-	l.need(err)
-	var told []string
-	playbooks, intents := map[string]string{}, map[string]remediate.Intent{}
-	for line := range strings.Lines(string(f)) {
-		var r journal.Record
-		l.need(json.Unmarshal([]byte(line), &r))
-		payload := func(v any) { l.need(json.Unmarshal(r.Payload, v)) }
-		switch r.Kind {
-		case "opened":
-			var o remediate.Opened
-			payload(&o)
-			playbooks[o.Incident] = o.Playbook
-		case "intent":
-			var in remediate.Intent
-			payload(&in)
-			intents[in.ID] = in
-		case "outcome":
-			var o remediate.Outcome
-			payload(&o)
-			in := intents[o.Intent]
-			text := in.Playbook + ": " + in.Action
-			if in.Action == "restart" {
-				text += " " + in.Client
-			}
-			if o.Result != "done" {
-				text += " " + o.Result + " " + o.Error
-			}
-			told = append(told, text)
-		case "observed":
-			var o remediate.Observed
-			payload(&o)
-			told = append(told, playbooks[o.Incident]+": observe")
-		case "exhausted":
-			var e remediate.Exhausted
-			payload(&e)
-			told = append(told, e.Playbook+": people")
-		}
-	}
-	return told
 }
 
 // fired are the alerts that have fired.
