@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -487,6 +489,9 @@ func (r *setupRun) planAll(ctx context.Context) error {
 
 // permissions works out what has to be granted, and adds it to what is written where that is wanted.
 func (r *setupRun) permissions(wanted []string) error {
+	if len(wanted) == 0 {
+		return nil
+	}
 	p := setup.PermissionsOf(r.config.Config)
 	files := map[string][]byte{}
 	if text := p.Polkit(); text != nil {
@@ -499,22 +504,17 @@ func (r *setupRun) permissions(wanted []string) error {
 			}
 		}
 	}
+	present := map[string][]byte{}
 	for path, text := range files {
 		before, err := setup.ReadFile(path)
-		if errors.Is(err, fs.ErrPermission) { // polkit's own rules are for polkit to read
-			before, err = nil, nil
-			if r.q.DryRun || r.q.Permissions != "write" {
-				r.view.Grants = append(r.view.Grants, path+" cannot be read by this user: look with sudo")
-				delete(files, path)
-				continue
-			}
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if before != nil && string(before) == string(text) {
+		switch {
+		case errors.Is(err, fs.ErrPermission) && r.q.Permissions != "write": // what is in there is for polkit to read
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return permitted(err, path, false)
+		case before != nil && string(before) == string(text):
 			delete(files, path)
 		}
+		present[path] = before
 	}
 	if len(files) > 0 {
 		var err error
@@ -523,30 +523,19 @@ func (r *setupRun) permissions(wanted []string) error {
 			return err
 		}
 	}
-	for _, path := range sorted(files) {
-		before, err := setup.ReadFile(path)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		if _, err := os.Stat(filepath.Dir(filepath.Dir(path))); err != nil && r.q.Permissions == "write" {
+			r.view.Grants = append(r.view.Grants, fmt.Sprintf("# %s is not written: there is no %s. Is polkit installed?", path, filepath.Dir(filepath.Dir(path))))
+			continue
 		}
 		if r.q.Permissions == "write" {
-			r.plan.Files = append(r.plan.Files, setup.File{Path: path, Before: before, After: files[path], Mode: 0o644, Unit: path != r.q.Polkit})
+			r.plan.Files = append(r.plan.Files, setup.File{Path: path, Before: present[path], After: files[path], Mode: 0o644, Unit: path != r.q.Polkit})
 			continue
 		}
 		r.view.Grants = append(r.view.Grants, "# "+path+"\n"+string(files[path]))
 	}
-	if len(wanted) > 0 {
-		r.view.Grants = append(r.view.Grants, p.Commands...)
-	}
+	r.view.Grants = append(r.view.Grants, p.Commands...)
 	return nil
-}
-
-func sorted(files map[string][]byte) []string {
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // flagHint tells of a client that has the URL on its command line, and so never reads the inventory by itself.

@@ -147,6 +147,9 @@ func (r *setupRun) write(ctx context.Context) (*setup.Record, error) {
 		return nil, err
 	}
 	r.view.Changed = true
+	if r.inventory != nil && r.planned.Changed(r.request) {
+		r.printf("An inventory counts when Ansible makes a client's command line of it: run your playbook.\n")
+	}
 	r.printf("To take all of it back: checkpoint setup --undo\n")
 	return record, nil
 }

@@ -216,7 +216,7 @@ func (s Store) Apply(ctx context.Context, m Machine, p Plan, by string, say func
 		if f.Before == nil {
 			say("made " + f.Path)
 		} else {
-			say(fmt.Sprintf("changed %s; what it was is kept in %s", f.Path, r.Files[i].Backup))
+			say("changed " + f.Path)
 		}
 	}
 	if r.Reload {

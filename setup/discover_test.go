@@ -45,12 +45,12 @@ func (a apis) says(t *testing.T, port int, version string) {
 
 func TestFind(t *testing.T) {
 	for name, tc := range map[string]struct {
-		machine setuptest.Machine
+		machine *setuptest.Machine
 		says    map[int]string
 		want    []string
 	}{
 		"units": {
-			machine: setuptest.Machine{Running: []setup.Service{
+			machine: &setuptest.Machine{Running: []setup.Service{
 				{Unit: "beacon.service", Running: true, Args: []string{"/usr/bin/lighthouse", "bn", "--datadir=/var/lib/lighthouse", "--http", "--metrics", "--checkpoint-sync-url", "http://one.example"}},
 				{Unit: "vc.service", Running: true, Args: []string{"/usr/bin/lighthouse", "vc", "--datadir", "/var/lib/lighthouse"}},
 				{Unit: "geth.service", Running: true, Args: []string{"/usr/bin/geth", "--datadir", "/var/lib/geth", "--http.port=8645"}},
@@ -64,7 +64,7 @@ func TestFind(t *testing.T) {
 			},
 		},
 		"a unit that stands still beside a container": {
-			machine: setuptest.Machine{
+			machine: &setuptest.Machine{
 				Running: []setup.Service{{Unit: "teku.service", Args: []string{"/opt/teku/bin/teku", "--data-path=/var/lib/teku"}}},
 				Boxes: []setup.Container{{
 					Name: "ephemery-lighthouse", Image: "pk910/ephemery-lighthouse:latest", Running: true, Args: []string{"./wrapper.sh", "--datadir=/data", "--http-port=5052"},
@@ -78,7 +78,7 @@ func TestFind(t *testing.T) {
 			},
 		},
 		"compose": {
-			machine: setuptest.Machine{Boxes: []setup.Container{{
+			machine: &setuptest.Machine{Boxes: []setup.Container{{
 				Name: "eth-execution-1", Image: "ethereum/client-go:stable", Running: true, Host: true, Args: []string{"docker-entrypoint.sh", "--datadir", "/data/geth"},
 				Labels: map[string]string{"com.docker.compose.project.working_dir": "/opt/eth-docker", "com.docker.compose.service": "execution"},
 				Mounts: map[string]string{"/data": "/var/lib/docker/volumes/x/_data"},
@@ -87,26 +87,26 @@ func TestFind(t *testing.T) {
 			want: []string{"geth execution v1.17.4 compose service execution in /opt/eth-docker http://127.0.0.1:8545  /var/lib/docker/volumes/x/_data/geth from "},
 		},
 		"nobody knows what runs it": {
-			machine: setuptest.Machine{NoSystemd: true, Listening: []uint16{3500, 8545, 9596}},
+			machine: &setuptest.Machine{NoSystemd: true, Listening: []uint16{3500, 8545, 9596}},
 			says:    map[int]string{3500: "Prysm/v7.1.2 (linux amd64)", 8545: "nginx", 9596: "Checkpointz/v1"},
 			want:    []string{"prysm consensus v7.1.2 not known http://127.0.0.1:3500   from "},
 		},
 		"a shell's line": {
-			machine: setuptest.Machine{Running: []setup.Service{{Unit: "n.service", Running: true, Args: []string{"/bin/sh", "-c", "exec nimbus_beacon_node --data-dir=/d --rest-port=5059"}}}},
+			machine: &setuptest.Machine{Running: []setup.Service{{Unit: "n.service", Running: true, Args: []string{"/bin/sh", "-c", "exec nimbus_beacon_node --data-dir=/d --rest-port=5059"}}}},
 			says:    map[int]string{5059: "Nimbus/v25.1.0"},
 			want:    []string{"nimbus consensus v25.1.0 n.service http://127.0.0.1:5059  /d from "},
 		},
 		"a unit around docker": {
-			machine: setuptest.Machine{Running: []setup.Service{{Unit: "r.service", Running: true, Args: []string{"/usr/bin/docker", "start", "-a", "reth"}}}},
+			machine: &setuptest.Machine{Running: []setup.Service{{Unit: "r.service", Running: true, Args: []string{"/usr/bin/docker", "start", "-a", "reth"}}}},
 			want:    []string{"reth execution  r.service http://127.0.0.1:8545   from "},
 		},
 		"another client has the port": {
-			machine: setuptest.Machine{Running: []setup.Service{{Unit: "g.service", Running: true, Args: []string{"grandine"}}}},
+			machine: &setuptest.Machine{Running: []setup.Service{{Unit: "g.service", Running: true, Args: []string{"grandine"}}}},
 			says:    map[int]string{5052: "Lighthouse/v8.0.1"},
 			want:    []string{"grandine consensus  g.service http://127.0.0.1:5052   from "},
 		},
 		"a program called validator": {
-			machine: setuptest.Machine{Running: []setup.Service{
+			machine: &setuptest.Machine{Running: []setup.Service{
 				{Unit: "w3c.service", Args: []string{"/usr/bin/validator", "--html"}}, {Unit: "p.service", Args: []string{"/opt/validator", "--wallet-dir=/w", "--datadir=/d"}},
 			}},
 			want: []string{"prysm validator  p.service   /d from "},
@@ -117,7 +117,7 @@ func TestFind(t *testing.T) {
 			for port, version := range tc.says {
 				at.says(t, port, version)
 			}
-			found := setup.Finder{Machine: &tc.machine, Dial: at.dial}.Find(t.Context())
+			found := setup.Finder{Machine: tc.machine, Dial: at.dial}.Find(t.Context())
 			var got []string
 			for _, c := range found.Clients {
 				got = append(got, strings.Join([]string{c.Name, string(c.Layer), c.Version, c.As(), c.API, c.Metrics, c.DataDir, "from " + c.Source}, " "))

@@ -93,21 +93,20 @@ func (p Permissions) Polkit() []byte {
 		names[i] = fmt.Sprintf("%q", u)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, polkitHead, strings.Join(names, ", "), User)
-	if p.Reload {
-		b.WriteString(polkitReload)
-	}
-	b.WriteString(polkitTail)
+	fmt.Fprintf(&b, polkit, strings.Join(names, ", "), p.Reload, User)
 	return []byte(b.String())
 }
 
-const (
-	polkitHead = `// Written by checkpoint setup, from the units that checkpoint.yml names.
+// polkit is the shipped rule (deploy/polkit), with what a configuration names filled in.
+const polkit = `// Written by checkpoint setup, from what checkpoint.yml names.
 // The user of the remediator and of checkpointd may restart, stop and start these units, and nothing else. Without stop and start in verbs it
 // can restart them, but neither resync nor reset a node.
 polkit.addRule(function (action, subject) {
     var units = [%s];
     var verbs = ["restart", "stop", "start", "reset-failed"];
+    // true only for a source that is a systemd unit: its drop-in takes effect when systemd reads its units again. polkit knows no unit
+    // here, and the same action lets systemd execute itself anew.
+    var reload = %t;
     if (subject.user != %q) {
         return polkit.Result.NOT_HANDLED;
     }
@@ -116,17 +115,12 @@ polkit.addRule(function (action, subject) {
         verbs.indexOf(action.lookup("verb")) >= 0) {
         return polkit.Result.YES;
     }
-`
-	polkitReload = `    // A source that is a systemd unit takes effect when systemd reads its units again. polkit knows no unit here, and the same action lets
-    // systemd execute itself anew.
-    if (action.id == "org.freedesktop.systemd1.reload-daemon") {
+    if (action.id == "org.freedesktop.systemd1.reload-daemon" && reload) {
         return polkit.Result.YES;
     }
-`
-	polkitTail = `    return polkit.Result.NOT_HANDLED;
+    return polkit.Result.NOT_HANDLED;
 });
 `
-)
 
 // DropIn is what the remediator's unit has to be told; nil if there is nothing. A path that is not there does no harm.
 func (p Permissions) DropIn() []byte {

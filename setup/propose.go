@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/config"
+	"github.com/checkpoint-exporter/checkpoint_exporter/network"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
 )
 
@@ -154,9 +156,52 @@ type Configuration struct {
 // heading begins a checkpoint.yml of ours.
 const heading = "# Written by `checkpoint setup`. docs/configuration.md has every key; `checkpoint config check` says whether it is right.\n"
 
-// Propose works out checkpoint.yml. Where there is one already, what it lacks is added at its end and the rest stays as it is, unless all of it is to be
-// replaced.
+// Propose works out checkpoint.yml. Where there is one already, what it lacks is added at its end and the rest stays as it is. Where that says something
+// else than what was found, or is wrong, it stays as well, unless it is to be replaced.
 func (a Answers) Propose(path string, replace bool) (Configuration, error) {
+	c, err := a.merge(path)
+	if c.Before == nil || !replace || err == nil && !c.Left {
+		return c, err
+	}
+	c.Left, c.Added = false, nil
+	c.Proposed = carry(c.Before, c.Proposed, a.Network)
+	if c.Config, err = config.Parse(path, c.Proposed); err != nil {
+		return c, fmt.Errorf("the proposal is not right: %w", err)
+	}
+	c.After = c.Proposed
+	return c, nil
+}
+
+// carry takes over the description of a chain that is no preset, and of its providers, from the file that is replaced.
+func carry(before, proposed []byte, name string) []byte {
+	if _, preset := network.Preset(name); preset {
+		return proposed
+	}
+	var n yaml.Node
+	if err := yaml.Unmarshal(before, &n); err != nil || len(n.Content) != 1 || n.Content[0].Kind != yaml.MappingNode || n.Content[0].Style&yaml.FlowStyle != 0 {
+		return proposed
+	}
+	lines := strings.SplitAfter(string(before), "\n")
+	kept := ""
+	pairs := n.Content[0].Content
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i].Value != "network" && pairs[i].Value != "providers" {
+			continue
+		}
+		end := len(lines)
+		if i+2 < len(pairs) {
+			end = pairs[i+2].Line - 1
+		}
+		kept += strings.TrimRight(strings.Join(lines[pairs[i].Line-1:end], ""), "\n") + "\n"
+	}
+	if kept == "" {
+		return proposed
+	}
+	own := "network: " + plain(name) + "\n"
+	return []byte(strings.Replace(string(proposed), own, kept, 1))
+}
+
+func (a Answers) merge(path string) (Configuration, error) {
 	var c Configuration
 	var err error
 	if c.Before, err = readConfig(path); err != nil {
@@ -167,13 +212,11 @@ func (a Answers) Propose(path string, replace bool) (Configuration, error) {
 		text += b.text
 	}
 	c.Proposed = []byte(text)
-	if c.Before == nil || replace {
+	if c.Before == nil {
 		if c.Config, err = config.Parse(path, c.Proposed); err != nil {
 			return c, fmt.Errorf("the proposal is not right: %w", err)
 		}
-		if !bytes.Equal(c.Before, c.Proposed) {
-			c.After = c.Proposed
-		}
+		c.After = c.Proposed
 		return c, nil
 	}
 	present, err := config.Parse(path, c.Before)
@@ -185,7 +228,8 @@ func (a Answers) Propose(path string, replace bool) (Configuration, error) {
 	if err != nil {
 		return c, err
 	}
-	merged := append([]byte(nil), c.Before...)
+	merged := a.changed(path, c.Before, present)
+	differs := !bytes.Equal(merged, c.Before)
 	if n := len(merged); n > 0 && merged[n-1] != '\n' {
 		merged = append(merged, '\n')
 	}
@@ -196,7 +240,7 @@ func (a Answers) Propose(path string, replace bool) (Configuration, error) {
 		merged = append(merged, b.text...)
 		c.Added = append(c.Added, b.key)
 	}
-	if len(c.Added) > 0 {
+	if len(c.Added) > 0 || differs {
 		if got, err := config.Parse(path, merged); err == nil {
 			c.After, c.Config = merged, got
 		} else {
@@ -212,7 +256,25 @@ func (a Answers) Propose(path string, replace bool) (Configuration, error) {
 // described tells whether a configured node is what was found.
 func (a Answers) described(n config.Node, c *config.Config) bool {
 	return n.Consensus.URL == a.Consensus.API && n.Execution.URL == a.Execution.API && (n.Restart == nil) == (a.Consensus.Restart() == nil) &&
-		n.DataDir == a.Consensus.DataDir && c.Remediation.Mode == a.Mode && (n.Source == nil) == (a.Source == nil)
+		n.DataDir == a.Consensus.DataDir && c.Remediation.Mode == a.Mode && c.Network.Name == a.Network && (n.Source == nil) == (a.Source == nil)
+}
+
+// changed is a file with another mode, and another network, in the place of those that stand there as single values.
+func (a Answers) changed(path string, text []byte, c *config.Config) []byte {
+	_, preset := network.Preset(c.Network.Name)
+	for _, v := range []struct {
+		within, key, is, want string
+		may                   bool
+	}{{"", "network", c.Network.Name, a.Network, preset}, {"remediation", "mode", c.Remediation.Mode, a.Mode, true}} {
+		if v.is == v.want || !v.may {
+			continue
+		}
+		inv := source.NewInventory(path, v.within, v.within != "", text)
+		if err := inv.Set(v.key, v.want); err == nil { // otherwise it stays, and the difference is shown
+			text = inv.Text()
+		}
+	}
+	return slices.Clone(text)
 }
 
 // topLevel are the keys of a file's mapping.

@@ -1,6 +1,7 @@
 package setup_test
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -65,21 +66,23 @@ remediation:
 func TestMerge(t *testing.T) {
 	for name, tc := range map[string]struct {
 		text    string
+		want    string // the beginning, if it is not text
 		replace bool
 		added   []string
 		left    bool
 		err     string
 	}{
-		"only a network":                 {text: "# mine\nnetwork: ephemery   # the best", added: []string{"nodes", "remediation"}},
-		"an empty file":                  {text: "", added: []string{"network", "nodes", "remediation"}},
-		"comments alone":                 {text: "# network: mainnet\n", added: []string{"network", "nodes", "remediation"}},
-		"the packaged one":               {text: "# nodes:\n#   - name: x\nremediation:\n  mode: observe\n", added: []string{"nodes"}},
-		"other nodes":                    {text: "network: ephemery\nnodes:\n  - {name: other, consensus: {url: \"http://x:1\"}}\nremediation: {mode: observe}\n", left: true},
-		"another mode":                   {text: "network: ephemery\nremediation: {mode: act}\n", added: []string{"nodes"}, left: true},
-		"a flow that cannot be added to": {text: "{network: ephemery}\n", left: true},
-		"one that is wrong":              {text: "netwrk: ephemery\n", err: ":1: netwrk: unknown key"},
-		"one that is wrong, replaced":    {text: "netwrk: ephemery\n", replace: true},
-		"a chain of one's own":           {text: "network: {name: devnet, genesis_time: 1771000000, seconds_per_slot: 12, slots_per_epoch: 32}\nproviders: [{name: a, url: \"http://a:1\"}]\n", added: []string{"nodes", "remediation"}},
+		"only a network":                    {text: "# mine\nnetwork: ephemery   # the best", added: []string{"nodes", "remediation"}},
+		"an empty file":                     {text: "", added: []string{"network", "nodes", "remediation"}},
+		"comments alone":                    {text: "# network: mainnet\n", added: []string{"network", "nodes", "remediation"}},
+		"the packaged one":                  {text: "# nodes:\n#   - name: x\nremediation:\n  mode: observe\n", added: []string{"nodes"}},
+		"other nodes":                       {text: "network: ephemery\nnodes:\n  - {name: other, consensus: {url: \"http://x:1\"}}\nremediation: {mode: observe}\n", left: true},
+		"another network, in so many words": {text: "network: mainnet # mine\n", want: "network: ephemery # mine\n", added: []string{"nodes", "remediation"}},
+		"another mode":                      {text: "network: ephemery\nremediation:\n  mode: act # at last\n", want: "network: ephemery\nremediation:\n  mode: observe # at last\n", added: []string{"nodes"}},
+		"a flow that cannot be added to":    {text: "{network: ephemery}\n", left: true},
+		"one that is wrong":                 {text: "netwrk: ephemery\n", err: ":1: netwrk: unknown key"},
+		"one that is wrong, replaced":       {text: "netwrk: ephemery\n", replace: true},
+		"a chain of one's own":              {text: "network: {name: devnet, genesis_time: 1771000000, seconds_per_slot: 12, slots_per_epoch: 32}\nproviders: [{name: a, url: \"http://a:1\"}]\n", added: []string{"nodes", "remediation"}, left: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "checkpoint.yml")
@@ -99,7 +102,7 @@ func TestMerge(t *testing.T) {
 			if !slices.Equal(c.Added, tc.added) || c.Left != tc.left {
 				t.Errorf("added %q, left %v\n%s", c.Added, c.Left, c.After)
 			}
-			if !tc.replace && c.After != nil && !strings.HasPrefix(string(c.After), tc.text) {
+			if !tc.replace && c.After != nil && !strings.HasPrefix(string(c.After), cmp.Or(tc.want, tc.text)) {
 				t.Errorf("what was there has changed:\n%s", c.After)
 			}
 			if c.After != nil {
@@ -131,11 +134,11 @@ func TestPermissions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	comment := regexp.MustCompile(`(?m)^\s*//.*\n`)
+	comment := regexp.MustCompile(`(?m)^\s*//.*\n| // .*$`)
 	clean := func(b []byte) string { return comment.ReplaceAllString(string(b), "") }
-	names := strings.NewReplacer(`["geth.service", "lighthouse.service"]`, `["lighthouse.service", "geth.service"]`)
-	if got := names.Replace(clean(p.Polkit())); got != clean(shipped) {
-		t.Errorf("got\n%s\nshipped is\n%s", got, clean(shipped))
+	want := strings.NewReplacer("var units = [];", `var units = ["geth.service", "lighthouse.service"];`, "var reload = false;", "var reload = true;").Replace(clean(shipped))
+	if got := clean(p.Polkit()); got != want {
+		t.Errorf("got\n%s\nshipped is\n%s", got, want)
 	}
 
 	p = setup.PermissionsOf(parse(`nodes:
@@ -149,9 +152,9 @@ remediation: {mode: act}
 	if p.Polkit() != nil {
 		t.Error("a rule without units")
 	}
-	const want = "# Written by checkpoint setup, from what checkpoint.yml names.\n[Service]\nReadWritePaths=\"-/opt/my ephemery/100%%\"\nReadWritePaths=-/var/lib/lighthouse\nSupplementaryGroups=docker\n"
-	if got := string(p.DropIn()); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+	const dropIn = "# Written by checkpoint setup, from what checkpoint.yml names.\n[Service]\nReadWritePaths=\"-/opt/my ephemery/100%%\"\nReadWritePaths=-/var/lib/lighthouse\nSupplementaryGroups=docker\n"
+	if got := string(p.DropIn()); got != dropIn {
+		t.Errorf("got\n%s\nwant\n%s", got, dropIn)
 	}
 	if len(p.Commands) != 2 {
 		t.Errorf("%q", p.Commands)

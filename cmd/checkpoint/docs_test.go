@@ -67,7 +67,7 @@ func TestDocs(t *testing.T) {
 			out.WriteString(line)
 		}
 	}
-	for _, name := range []string{"status", "journal", "restore", "pause", "resume", "ack", "providers", "config"} {
+	for _, name := range []string{"status", "journal", "restore", "pause", "resume", "ack", "providers", "config", "setup"} {
 		if !ran[name] {
 			t.Errorf("docs/cli.md has no example of %s", name)
 		}
@@ -133,8 +133,14 @@ func fields(line string) (words []string) {
 // example runs one. Paths of the documentation are those below the place's root.
 func (p *place) example(e example) (string, int) {
 	p.Helper()
-	if e.args[0] == "resume" {
+	switch e.args[0] {
+	case "resume":
 		p.now = p.now.Add(40 * time.Minute)
+	case "setup":
+		p.in, p.asks = "", false
+		if len(p.machine.Units) == 0 {
+			p.fresh()
+		}
 	}
 	args := make([]string, len(e.args))
 	following := false

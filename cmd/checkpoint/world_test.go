@@ -24,6 +24,7 @@ import (
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/actuator"
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/journal"
+	"github.com/checkpoint-exporter/checkpoint_exporter/setup/setuptest"
 	"github.com/checkpoint-exporter/checkpoint_exporter/simulate"
 )
 
@@ -38,6 +39,8 @@ type place struct {
 	asks  bool
 	color bool
 	env   map[string]string
+	// machine is what setup finds. A wait makes time pass.
+	machine *setuptest.Machine
 }
 
 var cet = time.FixedZone("CET", 3600)
@@ -47,7 +50,7 @@ var night = time.Date(2026, 3, 1, 3, 30, 0, 0, cet)
 
 func newPlace(t *testing.T) *place {
 	t.Helper()
-	p := &place{T: t, root: t.TempDir(), now: night, hosts: map[string]string{}, env: map[string]string{}}
+	p := &place{T: t, root: t.TempDir(), now: night, hosts: map[string]string{}, env: map[string]string{}, machine: &setuptest.Machine{}}
 	p.write("/etc/checkpoint/token", "secret\n")
 	p.write("/etc/checkpoint/checkpoint.yml", strings.ReplaceAll(configuration, "ROOT", p.root))
 	p.write("/etc/checkpoint/new.yml", "network: ephemery\nremediation:\n  guards:\n    cooldwon: 20m\n")
@@ -135,8 +138,14 @@ func (p *place) runIn(ctx context.Context, args ...string) (stdout, stderr strin
 func (p *place) world(out, err io.Writer) world {
 	return world{
 		in: strings.NewReader(p.in), out: out, err: err, env: func(k string) string { return p.env[k] }, now: func() time.Time { return p.now }, zone: cet,
-		person: "alice (sudo as root)", defaultConfig: p.path("/etc/checkpoint/checkpoint.yml"), asks: p.asks, colors: p.color, dial: p.dial,
+		person: "alice (sudo as root)", machine: p.machine, root: p.root, wait: p.wait, defaultConfig: p.path("/etc/checkpoint/checkpoint.yml"), asks: p.asks, colors: p.color, dial: p.dial,
 	}
+}
+
+// wait lets time pass.
+func (p *place) wait(ctx context.Context, d time.Duration) error {
+	p.now = p.now.Add(d)
+	return ctx.Err()
 }
 
 // diary writes the journal of a place.
