@@ -1,12 +1,14 @@
 package remediate
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -51,6 +53,9 @@ func (e *Engine) View() StateView {
 	for _, x := range e.state.exhausted {
 		v.Exhausted = append(v.Exhausted, x)
 	}
+	slices.SortFunc(v.Exhausted, func(a, b Exhausted) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Playbook, b.Playbook))
+	})
 	return v
 }
 
@@ -102,12 +107,12 @@ func (r *Remediator) serveAck(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// shownURL is a URL without user and password, fit for a label.
+// shownURL is a URL without user and password, fit for a label, which has to be valid UTF-8.
 func shownURL(s string) string {
 	u, err := url.Parse(s)
 	if err != nil {
 		return ""
 	}
 	u.User = nil
-	return u.String()
+	return strings.ToValidUTF8(u.String(), "?")
 }

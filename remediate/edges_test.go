@@ -2,6 +2,7 @@ package remediate
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -932,5 +933,115 @@ func TestRotationForgetsNothingThatCounts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What an incident that failed has left aside is not deleted for a moment in which the node looks well.
+func TestOldDatabaseOutlastsAGlimpseOfHealth(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, n := resynced(t)
+		n.onStart = func() error { w.database("new"); return nil }
+		a := w.fire("node-1", "wrong_network")
+		w.pass(5 * time.Minute)
+		n.active = actuator.Inactive // by somebody, so that nothing is taken back
+		w.pass(30 * time.Minute)
+		w.resolve(a)
+		if w.incident("node-1").Closed == "" {
+			t.Fatal(w.story("node-1"))
+		}
+		n.active, n.phase = actuator.Active, progress.Syncing
+		w.pass(2 * time.Minute)
+		n.phase = progress.WrongNetwork
+		w.pass(5 * time.Minute)
+		if len(w.records(kindSettled)) > 0 {
+			t.Fatal("deleted for two minutes of health")
+		}
+		n.phase = progress.Syncing
+		w.pass(30 * time.Minute)
+		w.wantFiles("beacon/chain_db/CURRENT=new")
+	})
+}
+
+// counting counts how often a client's run or log is looked at.
+type counting struct {
+	*world
+	n *int
+}
+
+func (c counting) Actuator(r config.Restart) (actuator.Actuator, error) {
+	*c.n++
+	return c.world.Actuator(r)
+}
+
+// In mode observe a hand-over that would be is decided once, and looked into now and then.
+func TestObservingWhatIsHopeless(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := running(t, append(slices.Clone(resyncable), "mode: act", "mode: observe")...)
+		looks := 0
+		w.engine.hands = counting{w, &looks}
+		n := w.nodes["node-1"]
+		n.refused, n.active, n.log = true, actuator.Activating, []string{"ERRO No space left on device (os error 28)"}
+		w.fire("node-1", "node_down")
+		w.pass(time.Hour)
+		if looks > 60 || len(w.engine.View().Exhausted) > 0 || !strings.Contains(w.story("node-1"), "would hand over to people: disk_full") {
+			t.Errorf("%d looks in an hour\n%s", looks, w.story("node-1"))
+		}
+	})
+}
+
+// Steps that a node is not configured for do not make its evidence be collected again and again.
+func TestObservingCollectsEvidenceOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := running(t, "mode: act", "mode: observe", "  guards:", `  playbooks: {no_peers: [{failover: best, verify: {source: usable}}, {restart: execution, verify: {peers: 1}}, {observe: [api]}, {restart: consensus, verify: {peers: 1}}]}
+  guards:`)
+		w.nodes["node-2"].peers = 0
+		w.fire("node-2", "no_peers")
+		w.pass(time.Hour)
+		if n := len(w.records(kindObserved)); n != 1 || !strings.Contains(w.story("node-2"), "would restart the consensus client of node-2") {
+			t.Errorf("collected %d times\n%s", n, w.story("node-2"))
+		}
+	})
+}
+
+// saying is a world with a source that says something.
+type saying struct {
+	*world
+	text string
+}
+
+func (s saying) Source(config.Node) (source.Source, error) { return said{text: s.text}, nil }
+
+type said struct {
+	source.Source
+	text string
+}
+
+func (s said) Read(context.Context) (string, error) { return s.text, nil }
+
+// A unit file can hold any byte, escaped. No scrape dies of one.
+func TestSourceThatIsNoText(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := running(t)
+		w.pass(time.Second)
+		w.engine.hands = saying{w, "http://alpha.test/?\xff#\xfe"}
+		w.engine.readSources(t.Context())
+		reg := prometheus.NewPedanticRegistry()
+		reg.MustRegister(w.engine)
+		if _, err := reg.Gather(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The API lists the same things in the same order each time.
+func TestViewIsInOrder(t *testing.T) {
+	w := newLedger(t)
+	for k := range 20 {
+		id := fmt.Sprintf("a-%d", 20-k)
+		w.write(Opened{Incident: id, Fingerprint: id, Node: "node-1", Playbook: id}, Exhausted{Incident: id, Node: "node-1", Playbook: id})
+	}
+	is := func(a, b Exhausted) int { return strings.Compare(a.Node+a.Playbook, b.Node+b.Playbook) }
+	if got := w.engine.View().Exhausted; !slices.IsSortedFunc(got, is) {
+		t.Errorf("%v", got)
 	}
 }

@@ -76,6 +76,8 @@ type Engine struct {
 	// lookAt is when it is worth looking again, by intent, whether what it set aside can go, or what it left half-way can be taken back. It
 	// belongs to the goroutine of Run.
 	lookAt map[string]time.Time
+	// wellSince is, by intent, since when a node was well at every look whether what it set aside can go. It belongs to the goroutine of Run.
+	wellSince map[string]time.Time
 	// silenced are the nodes for which a lease is held. It belongs to the goroutine of Run.
 	silenced map[string]bool
 	// rotateAt is the size at which the journal is rotated next.
@@ -85,7 +87,7 @@ type Engine struct {
 // NewEngine replays the journal.
 func NewEngine(c *config.Config, j *journal.Journal, hands Hands, eyes Eyes, leases Silencer, m *metrics, logger log.Logger) (*Engine, error) {
 	e := &Engine{journal: j, hands: hands, eyes: eyes, leases: leases, metrics: m, logger: logger, cfg: c, state: newState(), clock: newClock(time.Now),
-		wake: make(chan struct{}, 1), sourceProblems: map[string]string{}, lookAt: map[string]time.Time{}, silenced: map[string]bool{},
+		wake: make(chan struct{}, 1), sourceProblems: map[string]string{}, lookAt: map[string]time.Time{}, wellSince: map[string]time.Time{}, silenced: map[string]bool{},
 		rotateAt: rotateSize}
 	for r, err := range j.Records() {
 		if err != nil {
@@ -222,17 +224,13 @@ func (e *Engine) advance(ctx context.Context, c *config.Config, i *incident) err
 func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder config.Playbook) error {
 	n, _ := c.Node(i.Node)
 	observe := c.Remediation.Mode != config.Act
-	due := i.Step
-	for observe && due < len(ladder) && unconfigured(c, n, ladder[due]) != "" {
-		due++
-	}
-	if due >= len(ladder) {
+	if i.Step >= len(ladder) {
 		return e.exhaust(ctx, c, i, "every step of the playbook was tried or is not configured")
 	}
 	if i.Half {
 		return e.exhaust(ctx, c, i, "an action could be neither ended nor taken back")
 	}
-	s := ladder[due]
+	s := ladder[i.Step]
 	skip := func(why string) error {
 		return e.write(kindSkipped, Skipped{Incident: i.Incident, Step: i.Step, Action: s.Action(), Why: why})
 	}
@@ -299,7 +297,7 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 	switch {
 	case found.spared != "" && s.Restart == found.spared:
 		return skip(found.text)
-	case found.well && !i.RestartDue && goesOn(ladder, due):
+	case found.well && !i.RestartDue && goesOn(ladder, i.Step):
 		return skip(found.text)
 	case found.well && !i.RestartDue:
 		i.memory.first = nil
@@ -426,6 +424,7 @@ func (e *Engine) settled(ctx context.Context, c *config.Config, i *incident, lad
 // exhaust takes back what can be taken back and hands the node up to people.
 func (e *Engine) exhaust(ctx context.Context, c *config.Config, i *incident, why string) error {
 	if c.Remediation.Mode != config.Act {
+		i.memory.wait()
 		return e.decide(i, "hand over", verdictWould, []Answer{{Guard: "ladder", Why: "would hand over to people: " + why}})
 	}
 	but, done, err := e.takeBack(ctx, c, i, func(Intent) bool { return true })

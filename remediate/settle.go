@@ -17,18 +17,24 @@ import (
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
 )
 
-// settleEvery is how often it is looked whether a node is well, so that what was set aside for it can go.
-const settleEvery = time.Minute
+const (
+	// settleEvery is how often it is looked whether a node is well, so that what was set aside for it can go.
+	settleEvery = time.Minute
+	// wellFor is for how long a node has to be well for that if no check has held for what was done to it.
+	wellFor = 15 * time.Minute
+)
 
 // settle lets go of what taking back would have needed, for nodes that are well. Until then it stays, however long that is, and whatever
 // became of the incident.
 func (e *Engine) settle(ctx context.Context, c *config.Config) error {
 	e.mu.Lock()
 	var due []Intent
+	proved := map[string]bool{}
 	for _, in := range e.state.kept {
 		i := e.state.byID[in.Incident]
 		if time.Now().After(e.lookAt[in.ID]) && (i == nil || i.Stage == stageSettled) {
 			due = append(due, in)
+			proved[in.ID] = i != nil
 		}
 	}
 	e.mu.Unlock()
@@ -39,7 +45,14 @@ func (e *Engine) settle(ctx context.Context, c *config.Config) error {
 		}
 		e.lookAt[in.ID] = time.Now().Add(settleEvery)
 		n, ok := c.Node(in.Node)
-		if !ok || c.Remediation.Mode != config.Act || e.pauseAnswer(c.Remediation.Guards.PauseFile).Blocks || !e.well(ctx, n) {
+		if !ok || len(e.handsOff(c)) > 0 || !e.well(ctx, n) {
+			delete(e.wellSince, in.ID)
+			continue
+		}
+		if e.wellSince[in.ID].IsZero() {
+			e.wellSince[in.ID] = time.Now()
+		}
+		if !proved[in.ID] && time.Since(e.wellSince[in.ID]) < wellFor {
 			continue
 		}
 		what, err := e.letGo(ctx, n, in)
@@ -48,6 +61,7 @@ func (e *Engine) settle(ctx context.Context, c *config.Config) error {
 			continue
 		}
 		delete(e.lookAt, in.ID)
+		delete(e.wellSince, in.ID)
 		level.Info(e.logger).Log("msg", "deleted what was set aside", "node", in.Node, "intent", in.ID, "what", what)
 		if err := e.write(kindSettled, Settled{Intent: in.ID, Incident: in.Incident, What: what}); err != nil {
 			return err

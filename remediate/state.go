@@ -481,7 +481,7 @@ func (d Decision) String() string {
 		verdictWould: "would act",
 	}[d.Verdict]
 	for _, a := range d.Answers {
-		if a.Blocks || a.Guard == "symptom" {
+		if a.Blocks || a.Guard == "symptom" || a.Guard == "ladder" {
 			text += "; " + a.Guard + ": " + a.Why
 		}
 	}
