@@ -154,6 +154,12 @@ func theirs(s actuator.State) string {
 	return ""
 }
 
+// isStopped tells whether a refusal is for a client in somebody else's hands.
+func isStopped(err error) bool {
+	var r refusal
+	return errors.As(err, &r) && r.answer.Guard == "stopped"
+}
+
 // runOf looks at a client's run.
 func (e *Engine) runOf(ctx context.Context, n config.Node, client string) (run, error) {
 	a, err := e.hands.Actuator(*restartOf(n, client))

@@ -132,6 +132,14 @@ func TestAlertThatResolvesWhileItsActionIsVerified(t *testing.T) {
 	}
 }
 
+// over resolves an alert while the engine is in the middle of something.
+func (w *world) over(a receiver.Alert) {
+	a.Status, a.EndsAt = receiver.Resolved, time.Now()
+	if err := w.engine.Keep(w.Context(), []receiver.Alert{a}); err != nil {
+		w.Error(err)
+	}
+}
+
 // The same while the action itself is under way, as its API is closed for that long.
 func TestAlertThatResolvesDuringItsAction(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -139,7 +147,7 @@ func TestAlertThatResolvesDuringItsAction(t *testing.T) {
 		n := w.nodes["node-2"]
 		n.cure = true
 		a := w.alert("node-2", "node_stalled")
-		n.onRestart = func() error { go w.resolve(a); time.Sleep(time.Minute); return nil }
+		n.onRestart = func() error { w.over(a); time.Sleep(time.Minute); return nil }
 		w.stall("node-2")
 		w.keep(a)
 		w.pass(100 * time.Second)
@@ -1043,5 +1051,110 @@ func TestViewIsInOrder(t *testing.T) {
 	is := func(a, b Exhausted) int { return strings.Compare(a.Node+a.Playbook, b.Node+b.Playbook) }
 	if got := w.engine.View().Exhausted; !slices.IsSortedFunc(got, is) {
 		t.Errorf("%v", got)
+	}
+}
+
+// The second half of a step is no action any more once the mode is observe: the incident ends like any other.
+func TestRestartDueInModeObserve(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := running(t)
+		n := w.nodes["node-1"]
+		n.refused, n.active = true, actuator.Failed
+		n.onState = func() { w.file("pause", "") }
+		w.down("alpha")
+		a := w.fire("node-1", "source_unusable")
+		w.pass(3 * time.Minute)
+		n.onState = nil
+		w.resolve(a)
+		w.mode(config.Observe)
+		if err := os.Remove(filepath.Join(w.dir, "pause")); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(4 * time.Hour)
+		if got := w.incident("node-1"); got.Closed == "" || n.restarts != 0 {
+			t.Errorf("stage %s, %d restarts\n%s", got.Stage, n.restarts, w.story("node-1"))
+		}
+	})
+}
+
+// The alert of a source ends as soon as the source is changed, which may be before that is written down.
+func TestAlertThatResolvesDuringTheFailover(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := running(t)
+		n := w.nodes["node-1"]
+		n.refused, n.active, n.cure = true, actuator.Failed, true
+		w.down("alpha")
+		a := w.alert("node-1", "source_unusable")
+		n.onState = func() { n.onState = nil; w.over(a) } // as the need for a restart is looked into
+		w.keep(a)
+		w.pass(10 * time.Minute)
+		if got := w.incident("node-1"); n.restarts != 1 || got.Closed != closedResolved {
+			t.Errorf("%d restarts, closed %q\n%s", n.restarts, got.Closed, w.story("node-1"))
+		}
+	})
+}
+
+// container is a source that is part of how the client runs.
+type container struct {
+	source.Source
+	n       *fakeNode
+	settled *int
+}
+
+func (c container) Apply(ctx context.Context, change source.Change) error {
+	c.n.did, c.n.active = append(c.n.did, "create"), actuator.Active
+	c.n.invocation++
+	return c.Source.Apply(ctx, change)
+}
+
+func (c container) Restore(ctx context.Context, change source.Change) error {
+	c.n.did, c.n.active = append(c.n.did, "put back"), actuator.Active
+	return c.Source.Restore(ctx, change)
+}
+
+func (c container) Settle(context.Context, source.Change) error { *c.settled++; return nil }
+
+// boxed is a world whose sources are containers.
+type boxed struct {
+	*world
+	settled *int
+}
+
+func (b boxed) Source(n config.Node) (source.Source, error) {
+	s, err := b.world.Source(n)
+	return container{s, b.nodes[n.Name], b.settled}, err
+}
+
+func TestContainerAsSource(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		then    func(w *world, n *fakeNode) // after it was created anew
+		did     []string
+		settled int
+		want    string
+	}{
+		{"it helps", func(_ *world, n *fakeNode) { n.refused = false }, []string{"create"}, 1, "it helped"},
+		{"it does not", func(*world, *fakeNode) {}, []string{"create", "put back"}, 0, "people are needed"},
+		{"somebody stops it", func(_ *world, n *fakeNode) { n.active = actuator.Inactive }, []string{"create"}, 0, "could not be put back"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w := running(t, "  guards:", "  playbooks: {node_down: [{failover: best, verify: {phase: [syncing], within: 20m, hold: 1m}}]}\n  guards:")
+				settled := 0
+				w.engine.hands = boxed{w, &settled}
+				n := w.nodes["node-1"]
+				n.refused, n.active = true, actuator.Failed
+				w.fire("node-1", "node_down")
+				for len(n.did) == 0 {
+					w.pass(time.Second)
+				}
+				w.pass(time.Minute)
+				tc.then(w, n)
+				w.pass(time.Hour)
+				if !slices.Equal(n.did, tc.did) || settled != tc.settled || !strings.Contains(w.story("node-1"), tc.want) {
+					t.Errorf("did %q, settled %d times\n%s", n.did, settled, w.story("node-1"))
+				}
+			})
+		})
 	}
 }

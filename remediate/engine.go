@@ -258,6 +258,9 @@ func (e *Engine) step(ctx context.Context, c *config.Config, i *incident, ladder
 		if ending(ctx) {
 			return nil
 		}
+		if observe && needed {
+			needed, why = false, "the mode is observe; the client reads its new source at its next start"
+		}
 		if !needed {
 			return e.write(kindSkipped, Skipped{Incident: i.Incident, Step: i.Step, Action: actionRestart, Why: why})
 		}
@@ -475,12 +478,12 @@ func (e *Engine) takeBack(ctx context.Context, c *config.Config, i *incident, wh
 		err := e.undo(ctx, c, i, n, last)
 		var r refusal
 		switch {
-		case errors.As(err, &r):
-			i.memory.wait()
-			return "", false, e.decide(i, actionUndo, verdictWait, []Answer{r.answer})
 		case errors.Is(err, errNotUndone):
 			but += "; " + err.Error()
 			continue
+		case errors.As(err, &r):
+			i.memory.wait()
+			return "", false, e.decide(i, actionUndo, verdictWait, []Answer{r.answer})
 		}
 		return "", false, err // the next round goes on
 	}

@@ -27,6 +27,14 @@ func (e *Engine) undo(ctx context.Context, c *config.Config, i *incident, n conf
 			return fmt.Errorf("%w: %w", errNotUndone, err)
 		}
 		u.From, u.To = in.Change.To, in.Change.From
+		if in.Keeps && done.Sure && n.Restart != nil {
+			// Taking it back starts the container that was.
+			if _, err := e.runOf(ctx, n, clientConsensus); isStopped(err) {
+				return fmt.Errorf("%w: %w", errNotUndone, err)
+			} else if err != nil {
+				return err
+			}
+		}
 		return e.carryOut(ctx, c, i, &plan{intent: u, effect: func(ctx context.Context) (any, error) { return nil, e.restore(ctx, src, *in.Change) }})
 	}
 	s, err := e.surgeryOf(n, in)

@@ -107,6 +107,8 @@ func (e *Engine) letGo(ctx context.Context, n config.Node, in Intent) (what stri
 		if r, ok := src.(source.Recreating); ok {
 			errs = append(errs, r.Settle(ctx, *in.Change))
 			words = append(words, "removed the old container")
+		} else {
+			words = append(words, "its source is another one now; what is left of "+in.Target+" stays")
 		}
 	}
 	return strings.Join(words, ", "), errors.Join(errs...)
