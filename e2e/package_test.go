@@ -74,7 +74,7 @@ func TestPackage(t *testing.T) {
 	})
 
 	p.step("upgrade", func() {
-		m.write("/etc/checkpoint/checkpoint.yml", string(p.read("/etc/checkpoint/checkpoint.yml"))+"# mine\n", 0o644)
+		m.write("/etc/checkpoint/checkpoint.yml", p.read("/etc/checkpoint/checkpoint.yml")+"# mine\n", 0o644)
 		token, exporter, remediator := p.read("/etc/checkpoint/token"), p.invocation("checkpoint-exporter"), p.invocation("checkpoint-remediator")
 		m.install(debOf(t, built, "checkpoint-exporter"), "/tmp/new.deb", 0o644)
 		m.mustRun("dpkg", "--force-confdef", "--force-confold", "--install", "/tmp/new.deb")

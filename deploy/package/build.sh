@@ -43,8 +43,9 @@ man checkpoint_remediator "restart Ethereum clients and switch their checkpoint 
 man checkpoint "what an operator asks and tells the remediator"
 man checkpointd "watch, alert on and mend checkpoint sync in one process"
 "$here/checkpoint" --completion-script-bash >"$BUILD/completion/bash"
-# The shell loads the file as a function named _checkpoint, and has compinit already.
-"$here/checkpoint" --completion-script-zsh | sed '/compinit/d' >"$BUILD/completion/zsh"
+# The shell loads the file as the function _checkpoint when it is first needed, and then has to get an answer; it has compinit already.
+"$here/checkpoint" --completion-script-zsh | sed '/compinit/d; /^if /,/^fi/d' >"$BUILD/completion/zsh"
+echo '_checkpoint "$@"' >>"$BUILD/completion/zsh"
 
 cp -r deploy/alertmanager deploy/grafana "$BUILD/share/"
 rm -rf "$BUILD"/share/alertmanager/*.go "$BUILD/share/alertmanager/testdata"
