@@ -90,7 +90,9 @@ func (a *authority) issue(t *testing.T, name string, template *x509.Certificate)
 	if err != nil {
 		t.Fatal(err)
 	}
-	encode := func(kind string, b []byte) string { return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b})) }
+	encode := func(kind string, b []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}))
+	}
 	return write(t, filepath.Join(a.dir, name+".crt"), encode("CERTIFICATE", der)), write(t, filepath.Join(a.dir, name+".key"), encode("PRIVATE KEY", keyDER))
 }
 
