@@ -65,7 +65,7 @@ func (s *Services) takeSlack(r *http.Request) (*Message, answer, error) {
 func slackText(text string) (string, error) {
 	rest := slackLink.ReplaceAllString(text, "$2 ($1)")
 	if strings.ContainsAny(rest, "<>") || strings.Contains(slackEntity.ReplaceAllString(rest, ""), "&") {
-		return "", fmt.Errorf("Slack would take some of it for a command: %q", text)
+		return "", fmt.Errorf("some of it would be taken for a command: %q", text)
 	}
 	return strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(rest), nil
 }

@@ -2,6 +2,7 @@ package services
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -18,7 +19,7 @@ import (
 
 // startMailbox starts a submission server: it takes mail over TLS alone, and from who has shown a password (RFC 6409, 3207 and 4954).
 func (s *Services) startMailbox(tb testing.TB, certificates *tls.Config) net.Listener {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -32,7 +33,7 @@ func (s *Services) startMailbox(tb testing.TB, certificates *tls.Config) net.Lis
 			go func() {
 				defer conn.Close()
 				_ = conn.SetDeadline(time.Now().Add(time.Minute))
-				session := &session{services: s, certificates: certificates, conn: conn}
+				session := &session{ctx: tb.Context(), services: s, certificates: certificates, conn: conn}
 				if err := session.serve(); err != nil && !errors.Is(err, io.EOF) {
 					s.complain("email", err)
 				}
@@ -43,6 +44,7 @@ func (s *Services) startMailbox(tb testing.TB, certificates *tls.Config) net.Lis
 }
 
 type session struct {
+	ctx          context.Context // of the test
 	services     *Services
 	certificates *tls.Config
 	conn         net.Conn
@@ -73,7 +75,7 @@ func (c *session) serve() error {
 		case verb == "STARTTLS" && !c.secure:
 			c.say("220 go ahead")
 			secured := tls.Server(c.conn, c.certificates)
-			if err := secured.Handshake(); err != nil {
+			if err := secured.HandshakeContext(c.ctx); err != nil {
 				return fmt.Errorf("handshake: %w", err)
 			}
 			c.conn, c.secure = secured, true

@@ -165,8 +165,12 @@ func (s *Services) awaitHeartbeats(tb testing.TB) {
 
 func (s *Services) eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	for began := time.Now(); !ok(); time.Sleep(50 * time.Millisecond) {
-		if time.Since(began) > 90*time.Second {
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for end := time.After(90 * time.Second); !ok(); {
+		select {
+		case <-again.C:
+		case <-end:
 			tb.Fatalf("waited in vain for %s; the services found wrong: %s", what, strings.Join(s.Problems(), "\n"))
 		}
 	}
