@@ -123,6 +123,9 @@ func (r *setupRun) do(ctx context.Context) error {
 	if !r.q.DryRun && !r.q.Yes && !r.Asks {
 		return &UsageError{"there is nobody to ask", "say --yes, or look with --dry-run"}
 	}
+	if r.q.Reset && !r.q.Force && !r.Asks && !r.q.DryRun {
+		return &UsageError{"a reset has to be agreed to by itself", "say --force, or run it at a terminal"}
+	}
 	if err := r.readInventory(); err != nil {
 		return err
 	}

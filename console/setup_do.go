@@ -256,9 +256,6 @@ func (r *setupRun) agreedToReset() error {
 	if r.q.Force {
 		return nil
 	}
-	if !r.Asks {
-		return &UsageError{"a reset has to be agreed to by itself", "say --force, or run it at a terminal"}
-	}
 	if !r.question(fmt.Sprintf("Set the database of %s aside, and let it start anew?", r.answers.Node)) {
 		r.printf("The database was not touched.\n")
 		return ErrNotFine
