@@ -90,9 +90,9 @@ func buildReceiver(r amconfig.Receiver, t *template.Template, l *slog.Logger, we
 	b := builder{receiver: r.Name}
 	add(&b, "webhook", r.WebhookConfigs, func(c *webhook.WebhookConfig) (notify.Notifier, error) { return webhook.New(c, t, l, webhooks...) })
 	add(&b, "slack", r.SlackConfigs, func(c *amconfig.SlackConfig) (notify.Notifier, error) { return slack.New(c, t, l) })
-	add(&b, "pagerduty", r.PagerdutyConfigs, func(c *pagerduty.PagerdutyConfig) (notify.Notifier, error) { return pagerduty.New(c, t, l) })
+	add(&b, "pagerduty", r.PagerdutyConfigs, func(c *pagerduty.PagerdutyConfig) (notify.Notifier, error) { return oneByOne(pagerduty.New(c, t, l)) })
 	add(&b, "pushover", r.PushoverConfigs, func(c *amconfig.PushoverConfig) (notify.Notifier, error) { return pushover.New(c, t, l) })
-	add(&b, "telegram", r.TelegramConfigs, func(c *telegram.TelegramConfig) (notify.Notifier, error) { return telegram.New(c, t, l) })
+	add(&b, "telegram", r.TelegramConfigs, func(c *telegram.TelegramConfig) (notify.Notifier, error) { return oneByOne(telegram.New(c, t, l)) })
 	add(&b, "email", r.EmailConfigs, func(c *amconfig.EmailConfig) (notify.Notifier, error) { return email.New(c, t, l), nil })
 	add(&b, "opsgenie", r.OpsGenieConfigs, func(c *opsgenie.OpsGenieConfig) (notify.Notifier, error) { return opsgenie.New(c, t, l) })
 	add(&b, "discord", r.DiscordConfigs, func(c *discord.DiscordConfig) (notify.Notifier, error) { return discord.New(c, t, l) })

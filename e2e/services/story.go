@@ -85,6 +85,7 @@ func (s *Services) Story(tb testing.TB, put func(...Alert)) {
 	s.awaitWebhooks(tb, false, "CheckpointNodeSyncStalled node-1", "CheckpointNodeSyncStalled node-2")
 	s.awaitHeartbeats(tb)
 
+	slices.Reverse(ends) // what is inhibited ends first, or it would be told of after all
 	for i := range ends {
 		ends[i].EndsAt = time.Now()
 	}
