@@ -69,6 +69,7 @@ func (b *boxedNode) follow(ctx context.Context, d *dockerd) {
 // Two nodes in containers of a real Docker Engine, and our remediator beside it. One stalls and is restarted; one starts again and again because its provider
 // is dead, and is created anew with another provider's URL among its arguments.
 func TestLoopOnDocker(t *testing.T) {
+	t.Parallel()
 	d := startDockerd(t)
 	s := startSimulation(t)
 	nodes := []*boxedNode{{name: "stalls"}, {name: "loops"}}
@@ -115,8 +116,7 @@ func TestLoopOnDocker(t *testing.T) {
 	text += fmt.Sprintf("    source: {docker: {container: loops}}\nremediation:\n  mode: act\n  journal: %s\n  alertmanagers: []\n  webhook: {bearer_token_file: %s}\n",
 		filepath.Join(dir, "journal", "journal.jsonl"), filepath.Join(dir, "token"))
 	writeFile(t, filepath.Join(dir, "checkpoint.yml"), text)
-	t.Setenv("DOCKER_HOST", d.host)
-	p := start(t, "checkpoint_remediator", ourProgram(t, "checkpoint_remediator"), "--config.file="+filepath.Join(dir, "checkpoint.yml"),
+	p := start(t, "checkpoint_remediator", "/usr/bin/env", "DOCKER_HOST="+d.host, ourProgram(t, "checkpoint_remediator"), "--config.file="+filepath.Join(dir, "checkpoint.yml"),
 		"--web.listen-address="+hostPort(remediator), "--log.level=debug")
 	awaitReady(t, p, remediator)
 

@@ -201,6 +201,7 @@ func composeCommand() string {
 
 // TestDocker runs the tests of the actuators and sources that need an engine.
 func TestDocker(t *testing.T) {
+	t.Parallel()
 	d := startDockerd(t)
 	for _, pkg := range []string{"../remediate/actuator", "../remediate/source"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)

@@ -10,4 +10,4 @@ e2e: build ## Run the programs beside the real ones: Prometheus, Alertmanager, s
 	@tools/packages.sh systemd dbus polkitd util-linux curl gcc chromium docker.io docker-compose iptables acl man-db
 	@tools/build.sh $(E2E_TOOLS) >/dev/null
 	go vet -tags=e2e ./e2e ./remediate/actuator ./remediate/source ./remediate/chaindata ./remediate/netfiles
-	CHECKPOINT_E2E_BIN=$(CURDIR)/bin go test -tags=e2e -count=1 -timeout=45m -v -run='$(STORY)' ./e2e
+	CHECKPOINT_E2E_BIN=$(CURDIR)/bin go test -tags=e2e -count=1 -timeout=45m -parallel=3 -v -run='$(STORY)' ./e2e
