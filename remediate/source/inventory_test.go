@@ -3,8 +3,11 @@ package source_test
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/checkpoint-exporter/checkpoint_exporter/remediate/source"
 )
@@ -65,6 +68,7 @@ all:
 		"no YAML":                        {text: "a: [\n", host: "h", do: set("a", "z"), wrong: "inventory.yaml"},
 		"a text that would end it":       {text: "a: \"x\"\n", host: "h", do: add("a", `"`), wrong: "inventory.yaml"},
 		"a text that would be a comment": {text: "a: x\n", host: "h", do: add("a", "#y"), wrong: "inventory.yaml:1: changing a would change something else"},
+		"a text that would not be read":  {text: "a: --x\n", host: "h", do: add("a", ""), wrong: "inventory.yaml:1: changing a would change something else"},
 		"a cut across escapes":           {text: "a: \"x\\ty\"\n", host: "h", do: cut("a", 0, 1), wrong: "inventory.yaml:1: a is spread over several lines, or has escapes"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,6 +93,62 @@ all:
 				t.Errorf("got\n%s\nwant\n%s", inv.Text(), want)
 			}
 		})
+	}
+}
+
+// A file that somebody has changed since it was planned stays, also where a backup of what it was is there already.
+func TestWholeChanged(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "file")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := source.Backups{Dir: filepath.Join(dir, "backups")}
+	at := time.Unix(1e9, 0)
+	write("one")
+	w, err := b.PlanWhole(file, []byte("one"), []byte("two"), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Write(w, []byte("two"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.RestoreWhole(t.Context(), w, at); err != nil {
+		t.Fatal(err)
+	}
+	write("mine")
+	if err := b.Write(w, []byte("two"), 0o600); !errors.Is(err, source.ErrChanged) {
+		t.Error(err)
+	}
+	if err := b.Write(w, []byte("three"), 0o600); !errors.Is(err, source.ErrChanged) {
+		t.Error("another content than the planned one:", err)
+	}
+	if err := b.RestoreWhole(t.Context(), w, at); !errors.Is(err, source.ErrEditedByOther) {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "mine" {
+		t.Errorf("%s %v", text, err)
+	}
+	made := filepath.Join(dir, "new.d", "made")
+	if w, err = b.PlanWhole(made, nil, []byte("x"), at); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Write(w, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Write(w, []byte("x"), 0o644); !errors.Is(err, source.ErrChanged) {
+		t.Error("made twice:", err)
+	}
+	if err := b.RestoreWhole(t.Context(), w, at); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Dir(made)); !os.IsNotExist(err) {
+		t.Error("its directory is left", err)
 	}
 }
 
