@@ -161,8 +161,10 @@ func buildPackages(tb testing.TB, out string) {
 	}
 }
 
+// runBuild runs deploy/package/build.sh. Version and time are fixed: whoever commits meanwhile does not make another package of it.
 func runBuild(out, programs string) error {
 	cmd := exec.Command(filepath.Join(repository(), "deploy", "package", "build.sh"), out, programs, runtime.GOARCH)
+	cmd.Env = append(os.Environ(), "PACKAGE_VERSION=1.2.3", "SOURCE_DATE_EPOCH=1790000000")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("deploy/package/build.sh: %w\n%s", err, text)
 	}
@@ -248,7 +250,8 @@ func (p packaged) step(name string, do func()) {
 // prepare makes the machine one on which packages may start services, whose systemd reads the units that they bring, and on which nobody
 // has made the group that the units name.
 func (p packaged) prepare() {
-	p.m.mustRun("rm", "-rf", "/usr/sbin/policy-rc.d", "/var/lib/checkpoint", "/etc/checkpoint")
+	p.m.mustRun("rm", "-rf", "/usr/sbin/policy-rc.d", "/var/lib/checkpoint", "/etc/checkpoint",
+		"/var/lib/man-db/auto-update") // which would read all manual pages of the machine at each step
 	p.m.mustRun("mount", "--bind", unitDir, "/usr/lib/systemd/system")
 	if _, err := p.m.run("getent", "group", "systemd-journal"); err == nil {
 		p.m.mustRun("groupdel", "systemd-journal")
