@@ -60,7 +60,7 @@ func (c *command) setupCommand(app *kingpin.Application) {
 	cmd.Flag("execution-data-dir", "The execution client's data directory.").PlaceHolder("DIR").StringVar(&s.ExecutionDataDir)
 	cmd.Flag("mode", "observe: write down what would be done; act: do it.").PlaceHolder("MODE").StringVar(&s.Mode)
 	cmd.Flag("services", "exporter,remediator, or checkpointd, or none.").PlaceHolder("WHICH").StringVar(&s.Services)
-	cmd.Flag("source", "Where the client gets its checkpoint URL from: yaml (the inventory), systemd, docker or none.").PlaceHolder("KIND").StringVar(&s.Source)
+	cmd.Flag("source", "Where the client gets its checkpoint URL from: yaml (the inventory), env (a compose project's .env), systemd, docker or none.").PlaceHolder("KIND").StringVar(&s.Source)
 	cmd.Flag("provider", "Start from this provider, if it is usable and agrees with a quorum. Default: the present one, or the best.").PlaceHolder("NAME").StringVar(&s.Provider)
 	cmd.Flag("settings", "Whether settings that make a sync faster are added to the inventory: yes or no.").PlaceHolder("yes|no").StringVar(&s.Settings)
 	cmd.Flag("take-out", "Take options out of the inventory that stop a client from starting, or that delete its database.").BoolVar(&s.TakeOut)

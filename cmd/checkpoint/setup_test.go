@@ -302,6 +302,28 @@ func TestSetupReset(t *testing.T) {
 	_ = n
 }
 
+// TestSetupCompose is a machine of eth-docker's, without an inventory.
+func TestSetupCompose(t *testing.T) {
+	p := newPlace(t)
+	p.fresh()
+	if err := os.Remove(p.path("/opt/ephemery/inventory.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	p.write("/opt/eth-docker/.env", "NETWORK=ephemery\nCHECKPOINT_SYNC_URL=http://one.example\n")
+	p.machine.Running = nil
+	p.machine.Boxes = []setup.Container{{
+		Name: "eth-docker-consensus-1", Image: "sigp/lighthouse:v8.0.1", Running: true, Args: []string{"docker-entrypoint.sh", "lighthouse", "beacon_node"}, Ports: map[string]string{"5052/tcp": "5052"},
+		Labels: map[string]string{"com.docker.compose.project.working_dir": p.path("/opt/eth-docker"), "com.docker.compose.service": "consensus"},
+	}}
+	if out, stderr, code := p.run("setup", "--yes", "--execution-client", "none", "--timeout", "0"); code != 0 {
+		t.Fatalf("%d %s\n%s", code, stderr, out)
+	}
+	n := p.config().Nodes[0]
+	if n.Name != "node-1" || n.Source == nil || n.Source.Env == nil || n.Source.Env.File != p.path("/opt/eth-docker/.env") || n.Restart.DockerCompose == nil || n.Restart.DockerCompose.Service != "consensus" {
+		t.Errorf("%+v", n)
+	}
+}
+
 // TestSetupResetPauses: a remediator that runs does nothing while a database is moved.
 func TestSetupResetPauses(t *testing.T) {
 	p := newPlace(t)
