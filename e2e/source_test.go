@@ -16,7 +16,7 @@ func TestSource(t *testing.T) {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	m.install(binary, "/opt/source.test", 0o755)
-	out, err := m.run("env", "CHECKPOINT_E2E_MACHINE=1", "/opt/source.test", "-test.run=E2E", "-test.v")
+	out, err := m.run("env", "CHECKPOINT_E2E_MACHINE=1", "/opt/source.test", "-test.run=E2ESystemd", "-test.v")
 	t.Logf("%s", out)
 	if err != nil {
 		t.Error(err)
