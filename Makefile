@@ -34,8 +34,8 @@ vet:
 	cd standalone && go vet ./...
 
 race:
-	go test -race ./...
-	cd standalone && go test -race $$(go list ./... | grep -v /rulestest)
+	go test -race -timeout=20m ./...
+	cd standalone && go test -race -timeout=20m $$(go list ./... | grep -v /rulestest)
 	cd standalone && go test ./rulestest # it evaluates days of rules, and has no goroutine of ours
 	$(MAKE) -j2 failures-1 failures-2
 
